@@ -1,0 +1,19 @@
+//! Tidings: a pub/sub message broker whose interface is GraphQL over WebSocket.
+//!
+//! A message goes down this list and its deliveries come up it as data; a folder imports only
+//! from rows below its own, never from its own row:
+//!
+//! | row | folder |
+//! | --- | --- |
+//! | 0 | `cli`, `config`, `telemetry` |
+//! | 1 | `server` |
+//! | 2 | `connection` |
+//! | 3 | `graphql` |
+//! | 4 | `broker` |
+//! | 5 | `engine`, `auth`, `protocol`, `websocket`, `plan` |
+//! | 6 | `message` |
+
+pub mod engine;
+pub mod plan;
+
+pub mod message;

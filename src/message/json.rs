@@ -1,0 +1,147 @@
+//! JSON as text that has been checked once: payloads keep the very numbers that were sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+/// Valid JSON without white space between its tokens, cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Json(Arc<str>);
+
+/// The text is not JSON, or nested too deep.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not valid JSON: {0}")]
+pub struct JsonError(String);
+
+impl Json {
+    /// Checks the text (RFC 8259; at most 127 levels deep) and takes the white space out.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        IgnoredAny::deserialize(&mut reader)
+            .and_then(|_| reader.end())
+            .map_err(|error| JsonError(error.to_string()))?;
+        let checked = Self::minify(text);
+        // `IgnoredAny` skips without a limit of depth; the tree that conditions need has one.
+        if depth(&checked.0) > DEPTH_MAX {
+            return Err(JsonError(format!("nested more than {DEPTH_MAX} levels deep")));
+        }
+        Ok(checked)
+    }
+
+    /// The JSON text of a tree.
+    pub fn from_value(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tree. Integers of 64 bits are exact in it; larger ones become doubles.
+    pub fn to_value(&self) -> Value {
+        // Cannot fail: the text was checked, depth included, when it was made.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+
+    fn minify(text: &str) -> Self {
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        if !text.as_bytes().iter().any(is_space) {
+            return Self(text.into());
+        }
+        let (mut in_string, mut escaped) = (false, false);
+        let kept = text.chars().filter(|&character| {
+            if in_string {
+                let ends = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                in_string = !ends;
+                return true;
+            }
+            in_string = character == '"';
+            !matches!(character, ' ' | '\n' | '\r' | '\t')
+        });
+        Self(kept.collect::<String>().into())
+    }
+}
+
+/// `serde_json` parses trees of at most 127 levels.
+const DEPTH_MAX: usize = 127;
+
+fn depth(text: &str) -> usize {
+    let (mut deepest, mut level, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b'}' | b']' if !in_string => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let text = "[9223372036854775807,18446744073709551615,-9223372036854775808,1e2,1.10]";
+        assert_eq!(Json::parse(text).unwrap().as_str(), text);
+    }
+
+    #[test]
+    fn white_space_goes_but_not_inside_strings() {
+        let json = Json::parse(" { \"a b\" : [ 1 , \"\\\" \\\\\" , \"\\\\\" ] } \n").unwrap();
+        assert_eq!(json.as_str(), r#"{"a b":[1,"\" \\","\\"]}"#);
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        let deep = format!("{}1{}", "[".repeat(128), "]".repeat(128));
+        for bad in ["", "{", "nul", "{'a':1}", "1 2", "[1,]", "\u{feff}1", "NaN", deep.as_str()] {
+            assert!(Json::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Json::parse(&deep[1..deep.len() - 1]).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn minifying_keeps_the_value(text in "[ \\[\\]{}\":,a1\\\\\n]{0,24}") {
+            if let Ok(json) = Json::parse(&text) {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(json.to_value(), value);
+            }
+        }
+
+        #[test]
+        fn pretty_and_plain_are_the_same(key in "\\PC{0,8}", number: i64) {
+            let value = json!({ key: [number, { "x": null }] });
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            prop_assert_eq!(Json::parse(&pretty).unwrap(), Json::from_value(&value));
+        }
+    }
+}

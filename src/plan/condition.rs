@@ -1,0 +1,200 @@
+//! `where`: tests on a payload, compiled once and run per message.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+use serde_json::Value;
+
+use super::number;
+use super::pointer::Pointer;
+
+/// Tests that must all hold. Equal when they were written alike, so that feeds can share them.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    tests: Box<[Test]>,
+    identity: Box<str>,
+}
+
+/// One comparison of the value that a pointer finds.
+#[derive(Debug, Clone)]
+pub struct Test {
+    /// Where in the payload.
+    pub pointer: Pointer,
+    /// What must hold there.
+    pub comparison: Comparison,
+}
+
+/// What must hold of a value. A missing value passes `Ne` and `Exists(false)`, nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparison {
+    /// Equal; numbers by value.
+    Eq(Value),
+    /// Not equal, or missing.
+    Ne(Value),
+    /// Equal to one of these.
+    In(Vec<Value>),
+    /// Ordered before, at or after; across types nothing is less or greater.
+    Order(Bound, Value),
+    /// Present (null counts as present) or missing.
+    Exists(bool),
+    /// A string with this beginning.
+    StartsWith(String),
+    /// A string that contains this.
+    Contains(String),
+}
+
+/// Which side of a value, and whether the value itself belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// `lt`
+    Less,
+    /// `lte`
+    LessOrEqual,
+    /// `gt`
+    Greater,
+    /// `gte`
+    GreaterOrEqual,
+}
+
+impl Condition {
+    /// The conjunction of these tests; `None` when there is nothing to test.
+    pub fn all(tests: Vec<Test>) -> Option<Self> {
+        let identity = format!("{tests:?}").into();
+        (!tests.is_empty()).then(|| Self { tests: tests.into(), identity })
+    }
+
+    /// Do all tests hold for this payload?
+    pub fn holds(&self, payload: &Value) -> bool {
+        self.tests.iter().all(|test| test.comparison.holds(test.pointer.find(payload)))
+    }
+}
+
+impl Comparison {
+    fn holds(&self, value: Option<&Value>) -> bool {
+        let Some(value) = value else {
+            return matches!(self, Self::Ne(_) | Self::Exists(false));
+        };
+        match self {
+            Self::Eq(expected) => equal(value, expected),
+            Self::Ne(expected) => !equal(value, expected),
+            Self::In(expected) => expected.iter().any(|expected| equal(value, expected)),
+            Self::Order(bound, limit) => order(value, limit).is_some_and(|o| bound.admits(o)),
+            Self::Exists(present) => *present,
+            Self::StartsWith(start) => value.as_str().is_some_and(|s| s.starts_with(&**start)),
+            Self::Contains(part) => value.as_str().is_some_and(|s| s.contains(&**part)),
+        }
+    }
+}
+
+impl Bound {
+    fn admits(self, order: Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
+fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => number::compare(left, right).is_eq(),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| equal(l, r))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            let same = |(key, l)| right.get(key).is_some_and(|r| equal(l, r));
+            left.len() == right.len() && left.iter().all(same)
+        }
+        (left, right) => left == right,
+    }
+}
+
+fn order(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => Some(number::compare(left, right)),
+        // Bytes of UTF-8 are in the order of code points.
+        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
+        _ => None,
+    }
+}
+
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for Condition {}
+
+impl Hash for Condition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(path: &str, comparison: Comparison) -> bool {
+        let payload = json!({
+            "bid": 9_007_199_254_740_993_i64, "ask": 1.0, "name": "Ärger", "none": null,
+            "list": [1, {"x": 1}], "deep": {"a": [true]}
+        });
+        let test = Test { pointer: Pointer::parse(path).unwrap(), comparison };
+        Condition::all(vec![test]).unwrap().holds(&payload)
+    }
+
+    #[test]
+    fn equality_is_by_value() {
+        assert!(holds("/ask", Comparison::Eq(json!(1))));
+        assert!(!holds("/bid", Comparison::Eq(json!(9_007_199_254_740_992_i64))));
+        assert!(holds("/list", Comparison::Eq(json!([1.0, {"x": 1.0}]))));
+        assert!(!holds("/list", Comparison::Eq(json!([1]))));
+        assert!(holds("/none", Comparison::Eq(json!(null))));
+        assert!(holds("/name", Comparison::In(vec![json!(1), json!("Ärger")])));
+        assert!(!holds("/name", Comparison::In(vec![])));
+        assert!(holds("/name", Comparison::Ne(json!("Arger"))));
+    }
+
+    #[test]
+    fn a_missing_value_passes_only_ne_and_exists_false() {
+        assert!(holds("/x", Comparison::Ne(json!(null))));
+        assert!(holds("/x", Comparison::Exists(false)));
+        assert!(holds("/none", Comparison::Exists(true)));
+        assert!(!holds("/none", Comparison::Exists(false)));
+        for failing in [
+            Comparison::Eq(json!(null)),
+            Comparison::In(vec![json!(null)]),
+            Comparison::Order(Bound::Less, json!(1)),
+            Comparison::Exists(true),
+            Comparison::StartsWith(String::new()),
+            Comparison::Contains(String::new()),
+        ] {
+            assert!(!holds("/x", failing));
+        }
+    }
+
+    #[test]
+    fn order_never_crosses_types() {
+        assert!(holds("/bid", Comparison::Order(Bound::Greater, json!(9_007_199_254_740_992_i64))));
+        assert!(holds("/ask", Comparison::Order(Bound::LessOrEqual, json!(1))));
+        assert!(!holds("/ask", Comparison::Order(Bound::Less, json!(1))));
+        assert!(holds("/name", Comparison::Order(Bound::GreaterOrEqual, json!("Z"))));
+        for bound in [Bound::Less, Bound::LessOrEqual, Bound::Greater, Bound::GreaterOrEqual] {
+            assert!(!holds("/ask", Comparison::Order(bound, json!("1"))));
+            assert!(!holds("/none", Comparison::Order(bound, json!(null))));
+        }
+    }
+
+    #[test]
+    fn text_tests_take_strings_only() {
+        assert!(holds("/name", Comparison::StartsWith("Är".into())));
+        assert!(holds("/name", Comparison::Contains("rg".into())));
+        assert!(!holds("/list", Comparison::Contains("1".into())));
+    }
+}

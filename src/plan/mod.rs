@@ -1,0 +1,71 @@
+//! A compiled subscription as data: which messages, which bytes, from where, how often.
+//!
+//! Comes in: what `graphql` compiled. Goes out: verdicts and bytes for the broker's feeds.
+//! Knows nothing of: GraphQL documents, engines, feeds, sockets.
+
+pub mod condition;
+pub mod number;
+pub mod pointer;
+pub mod projection;
+
+use std::sync::Arc;
+
+use condition::Condition;
+use projection::Projection;
+
+use crate::message::cursor::Cursor;
+use crate::message::filter::Filters;
+use crate::message::time::Timestamp;
+
+/// Everything that a subscription asks for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Which messages.
+    pub select: Select,
+    /// Which bytes of each.
+    pub projection: Arc<Projection>,
+    /// From where on.
+    pub position: Position,
+    /// How often.
+    pub pace: Pace,
+}
+
+/// Which messages: any of the filters matches the topic, and the condition holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Select {
+    /// Topics.
+    pub filters: Filters,
+    /// Test of the payload.
+    pub condition: Option<Arc<Condition>>,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// With what is published from now on.
+    Live,
+    /// With what follows this cursor, then live.
+    After(Cursor),
+    /// With everything still kept, then live.
+    Earliest,
+    /// With what was published at this time or later, then live.
+    Since(Timestamp),
+    /// With the newest so many of every matching topic, then live.
+    Last(u32),
+}
+
+/// How often a subscriber wants to hear of one conflation key.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pace {
+    /// At most so many messages a second per key, always ending on the newest.
+    pub max_per_second: Option<f64>,
+    /// Nothing is sent while the selected fields of a key are what they were.
+    pub distinct: bool,
+}
+
+impl Pace {
+    /// True when every message goes out as it comes.
+    pub fn is_free(self) -> bool {
+        self.max_per_second.is_none() && !self.distinct
+    }
+}
