@@ -14,8 +14,10 @@ pub struct TimestampError(String);
 impl Timestamp {
     /// From microseconds since the Unix epoch; a value beyond year 9999 becomes the last moment of it.
     pub fn from_micros(micros: i64) -> Self {
-        let range = jiff::Timestamp::MIN.as_microsecond()..=jiff::Timestamp::MAX.as_microsecond();
-        Self(micros.clamp(*range.start(), *range.end()))
+        let second = 1_000_000;
+        let least = jiff::Timestamp::MIN.as_second() * second;
+        let most = jiff::Timestamp::MAX.as_second() * second;
+        Self(micros.clamp(least, most))
     }
 
     /// Microseconds since the Unix epoch.
