@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Epoch(u64);
 
 /// A place in the log. Strictly increasing in log order; 0 is before the first message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Sequence(pub u64);
 
 /// A position that clients hold: they compare cursors for equality only.

@@ -1,0 +1,72 @@
+//! What a shard receives: accepted messages with the feeds that want them, in log order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::feed::FeedId;
+use super::topics::TopicState;
+use crate::message::Message;
+
+/// One accepted message on its way to the shards.
+#[derive(Debug)]
+pub struct Event {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The feeds that want its topic; a shard skips those it has no member of.
+    pub feeds: Box<[FeedId]>,
+    /// Rates and rules of its topic.
+    pub topic: Arc<TopicState>,
+    /// When the engine handed it over.
+    pub accepted_at: Instant,
+}
+
+/// The queue of one shard. Publishers stop before it is over its bound
+/// ([`Broker::room`](super::Broker::room)), so that a push never has to wait.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Guards only the swap of a vector: nobody works or waits under it.
+    events: Mutex<Vec<Arc<Event>>>,
+    /// Events pushed and not yet delivered by the shard.
+    waiting: AtomicUsize,
+    filled: Notify,
+}
+
+impl Inbox {
+    /// Adds an event and wakes the shard.
+    pub fn push(&self, event: Arc<Event>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let first = {
+            let mut events = self.events.lock();
+            events.push(event);
+            events.len() == 1
+        };
+        if first {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until there is something to take.
+    pub async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Swaps all that came for an empty vector, whose memory serves the next events.
+    pub fn take(&self, into: &mut Vec<Arc<Event>>) {
+        into.clear();
+        std::mem::swap(&mut *self.events.lock(), into);
+    }
+
+    /// The shard has delivered so many of those that it took.
+    pub fn delivered(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Events that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}

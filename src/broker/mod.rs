@@ -1,0 +1,363 @@
+//! Topics, feeds and subscriptions: who gets which message, from where on.
+//!
+//! Comes in: publishes, plans and questions. Goes out: receipts, answers, and for each shard the
+//! messages that its members want ([`delivery`]). Knows nothing of: GraphQL, protocols, sockets.
+
+pub mod catch_up;
+pub mod conflate;
+pub mod delivery;
+pub mod directory;
+pub mod feed;
+pub mod history;
+pub mod presence;
+pub mod recent;
+pub mod report;
+pub mod routes;
+pub mod stats;
+pub mod topics;
+pub mod trie;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quick_cache::Weighter;
+use tokio::sync::Notify;
+
+use crate::engine::{Engine, Error as EngineError, From as ReadFrom, Limit, Publish, Reply};
+use crate::message::cursor::{Cursor, Sequence};
+use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+use crate::message::{Message, Receipt};
+use crate::plan::projection::{Encoded, Projection};
+use crate::plan::{Position, Select};
+use catch_up::{CatchUp, Step};
+use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
+use presence::Presence;
+use stats::Counters;
+use topics::{TopicRule, Topics};
+
+/// What a broker is built with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many shards serve connections, at most [`feed::SHARDS_MAX`].
+    pub shards: usize,
+    /// Most bytes of one payload.
+    pub payload_bytes_max: usize,
+    /// Bytes of encoded results that stay for the next who resume.
+    pub encodings_bytes: u64,
+    /// What applies to which topics.
+    pub topic_rules: Vec<TopicRule>,
+    /// This node's name.
+    pub node: Arc<str>,
+}
+
+/// The broker of one node.
+pub struct Broker {
+    engine: Arc<dyn Engine>,
+    feeds: Arc<Feeds>,
+    topics: Arc<Topics>,
+    presence: Arc<Presence>,
+    counters: Arc<Counters>,
+    encodings: quick_cache::sync::Cache<(ProjectionId, Sequence), Arc<Encoded>, ByBytes>,
+    /// Told by shards that have caught up, to publishers who wait.
+    room: Notify,
+    started_at: Timestamp,
+    options: Options,
+}
+
+/// Events that may wait for one shard before publishers wait.
+const INBOX_EVENTS_MAX: usize = 4096;
+
+/// One read of a catch-up: small enough that a shard serves others in between.
+const CATCH_UP_READ: Limit = Limit { messages: 256, bytes: 256 << 10 };
+
+/// Why the broker refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A payload beyond the limit.
+    #[error("the payload has {bytes} bytes; at most {most} are allowed (limits.payload_bytes)")]
+    PayloadTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// More messages asked for than one answer holds.
+    #[error("more than {most} messages match; narrow the topics or ask for fewer of each")]
+    TooManyMessages {
+        /// The limit.
+        most: usize,
+    },
+    /// A cursor beyond the end of the log.
+    #[error("this cursor is newer than the log; send cursors back exactly as they were received")]
+    FutureCursor,
+    /// A topic whose rule refuses presence.
+    #[error("clients cannot join this topic: its rule says presence = false")]
+    NoPresence,
+}
+
+/// What a catch-up brought.
+#[derive(Debug)]
+pub struct Caught {
+    /// Messages to deliver, in log order.
+    pub messages: Vec<Arc<Message>>,
+    /// Messages before them that newer ones of the same key have replaced.
+    pub conflated: u64,
+    /// Where it goes on.
+    pub next: Next,
+}
+
+/// Where a catch-up goes on.
+#[derive(Debug)]
+pub enum Next {
+    /// Read on, when the subscriber has room.
+    Read(CatchUp),
+    /// The member has joined: events after `from` come by the shard's inbox.
+    Live {
+        /// The feed.
+        feed: feed::FeedId,
+        /// The newest place dispatched before the join.
+        from: Sequence,
+    },
+}
+
+impl Broker {
+    /// Puts a broker over an engine whose sink is `feeds`.
+    pub fn new(engine: Arc<dyn Engine>, base: Base, options: Options, now: Timestamp) -> Self {
+        let Base { feeds, topics, counters } = base;
+        let weight = options.encodings_bytes;
+        let items = usize::try_from(weight / 256).unwrap_or(usize::MAX);
+        Self {
+            engine,
+            feeds,
+            topics,
+            presence: Arc::default(),
+            counters,
+            encodings: quick_cache::sync::Cache::with_weighter(items, weight, ByBytes),
+            room: Notify::new(),
+            started_at: now,
+            options,
+        }
+    }
+
+    /// Appends; the order of calls is the order in the log.
+    pub fn publish(&self, publish: Publish) -> Reply<Receipt> {
+        self.engine.append(publish)
+    }
+
+    /// Appends all, with nothing in between.
+    pub fn publish_many(
+        &self,
+        publishes: Vec<Publish>,
+    ) -> Reply<Vec<Result<Receipt, EngineError>>> {
+        self.engine.append_many(publishes)
+    }
+
+    /// Is a payload of so many bytes allowed?
+    pub fn check_payload(&self, bytes: usize) -> Result<(), Error> {
+        let most = self.options.payload_bytes_max;
+        if bytes > most { Err(Error::PayloadTooLarge { bytes, most }) } else { Ok(()) }
+    }
+
+    /// Waits while a shard is too far behind. Publishers call it before they take more input, so
+    /// that no inbox grows beyond its bound by more than what they hold already.
+    pub async fn room(&self) {
+        while self.is_full() {
+            let freed = self.room.notified();
+            if self.is_full() {
+                // A shard may free its inbox between the check and the wait; the time-out only
+                // bounds what such a moment costs.
+                let _ = tokio::time::timeout(Duration::from_millis(10), freed).await;
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.feeds.inboxes().iter().any(|inbox| inbox.waiting() >= INBOX_EVENTS_MAX)
+    }
+
+    /// A shard has delivered so many events of its inbox.
+    pub fn delivered(&self, shard: ShardId, events: usize) {
+        let inbox = &self.feeds.inboxes()[shard.0];
+        let was_full = inbox.waiting() >= INBOX_EVENTS_MAX;
+        inbox.delivered(events);
+        if was_full {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// The feed that a subscription with this selection and projection belongs to.
+    pub fn feed(&self, select: Select, projection: &Projection) -> Feed {
+        self.feeds.feed(select, projection)
+    }
+
+    /// Joins live, from the newest place on.
+    pub fn join_live(&self, feed: &Feed, shard: ShardId) -> Option<(feed::FeedId, Sequence)> {
+        match self.feeds.join(feed, shard, None) {
+            Join::Joined { feed, from, .. } => Some((feed, from)),
+            Join::Behind => None,
+        }
+    }
+
+    /// Takes a member of a shard away.
+    pub fn leave(&self, feed: feed::FeedId, shard: ShardId) {
+        self.feeds.leave(feed, shard);
+    }
+
+    /// Begins a subscription that is not live only.
+    pub async fn begin(&self, position: Position, select: &Select) -> Result<Caught, Error> {
+        let catch_up = match position {
+            Position::Live => CatchUp::from(ReadFrom::After(self.engine.head())),
+            Position::Earliest => CatchUp::from(ReadFrom::Earliest),
+            Position::After(cursor) => CatchUp::from(ReadFrom::After(self.sequence(cursor)?)),
+            Position::Since(time) => CatchUp::since(time, self.engine.before_time(time).await?),
+            Position::Last(count) => return self.begin_with_last(count, select).await,
+        };
+        Ok(Caught { messages: Vec::new(), conflated: 0, next: Next::Read(catch_up) })
+    }
+
+    async fn begin_with_last(&self, count: u32, select: &Select) -> Result<Caught, Error> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let accept = history::accept(select);
+        let batch = self.engine.last(&select.filters, count, accept).await?;
+        let next = Next::Read(CatchUp::from(ReadFrom::After(batch.upto)));
+        Ok(Caught { messages: batch.messages, conflated: 0, next })
+    }
+
+    /// One step of replay, then live: reads once, and joins when the end is reached.
+    pub async fn catch_up(
+        &self,
+        mut catch_up: CatchUp,
+        feed: &Feed,
+        shard: ShardId,
+    ) -> Result<Caught, Error> {
+        let mut step = catch_up.start();
+        let (mut messages, mut conflated) = (Vec::new(), 0);
+        loop {
+            step = match step {
+                Step::Read(from) => {
+                    if !messages.is_empty() {
+                        return Ok(Caught { messages, conflated, next: Next::Read(catch_up) });
+                    }
+                    // A long stretch of the log in which nothing matches must not hold up others.
+                    tokio::task::consume_budget().await;
+                    match self.engine.read(&feed.select.filters, from, CATCH_UP_READ).await {
+                        Ok(batch) => {
+                            conflated += batch.conflated;
+                            let read = catch_up.read(batch, self.engine.head(), &feed.select);
+                            messages.extend(read.0);
+                            read.1
+                        }
+                        Err(error @ EngineError::Expired { .. }) => {
+                            catch_up.expired().ok_or(error)?
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Step::Join(at) => match self.feeds.join(feed, shard, Some(at)) {
+                    Join::Behind => catch_up.behind(),
+                    Join::Joined { feed: id, from, tail } => {
+                        let passing = |m: &Arc<Message>| catch_up::passes(&feed.select, m);
+                        messages.extend(tail.into_iter().filter(passing));
+                        return Ok(Caught {
+                            messages,
+                            conflated,
+                            next: Next::Live { feed: id, from },
+                        });
+                    }
+                },
+            };
+        }
+    }
+
+    /// The result for a message, encoded once for all who ask within a while.
+    pub fn encode(&self, feed: &Feed, message: &Message) -> Arc<Encoded> {
+        let projection = &feed.projection;
+        let key = (projection.id, message.cursor.sequence);
+        let encode =
+            || Ok::<_, std::convert::Infallible>(Arc::new(projection.projection.encode(message)));
+        match self.encodings.get_or_insert_with(&key, encode) {
+            Ok(encoded) => encoded,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The queue of a shard.
+    pub fn inbox(&self, shard: ShardId) -> Arc<delivery::Inbox> {
+        self.feeds.inboxes()[shard.0].clone()
+    }
+
+    /// The newest position.
+    pub fn head(&self) -> Cursor {
+        Cursor { epoch: self.engine.epoch(), sequence: self.engine.head() }
+    }
+
+    /// Forgets the messages of a topic.
+    pub async fn purge(&self, topic: &Topic) -> Result<u64, Error> {
+        Ok(self.engine.purge(topic).await?)
+    }
+
+    /// Who is on which topic; `Err` where the topic's rule refuses it.
+    pub fn presence(&self, topic: &Topic) -> Result<&Arc<Presence>, Error> {
+        if self.topics.has_presence(topic) { Ok(&self.presence) } else { Err(Error::NoPresence) }
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The engine's name.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// This node's name.
+    pub fn node(&self) -> &Arc<str> {
+        &self.options.node
+    }
+
+    /// When the broker was started.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// Upkeep, about once a second: forgets what is past its age.
+    pub fn sweep(&self, now: Instant) {
+        self.engine.sweep();
+        self.topics.sweep(now, |topic| self.engine.topic(topic).is_some());
+    }
+}
+
+/// What exists before the engine, because the engine needs its sink.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The engine's sink.
+    pub feeds: Arc<Feeds>,
+    topics: Arc<Topics>,
+    counters: Arc<Counters>,
+}
+
+impl Base {
+    /// No feeds, nothing counted.
+    pub fn new(options: &Options, now: Instant) -> Self {
+        let topics = Arc::new(Topics::new(options.topic_rules.clone()));
+        let counters = Arc::new(Counters::new(now));
+        let feeds = Arc::new(Feeds::new(options.shards, topics.clone(), counters.clone()));
+        Self { feeds, topics, counters }
+    }
+}
+
+/// Encoded results weigh their bytes and what holds them.
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<(ProjectionId, Sequence), Arc<Encoded>> for ByBytes {
+    fn weight(&self, _: &(ProjectionId, Sequence), encoded: &Arc<Encoded>) -> u64 {
+        const ENTRY: u64 = 128;
+        ENTRY + encoded.bytes().len() as u64
+    }
+}

@@ -1,0 +1,169 @@
+//! What is known of topics beside their messages: rules, rates, and the reports for clients.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dashmap::DashMap;
+
+use super::Broker;
+use super::stats::Rate;
+use crate::engine::Kept;
+use crate::message::cursor::Cursor;
+use crate::message::filter::Filter;
+use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+
+/// What happens when a subscriber is slower than the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// Its connection is closed with 1013; it comes back and resumes.
+    #[default]
+    Disconnect,
+    /// The oldest waiting message goes.
+    DropOldest,
+    /// A waiting message of the same key is replaced.
+    Conflate,
+}
+
+/// What applies to the topics that a filter matches.
+#[derive(Debug, Clone)]
+pub struct TopicRule {
+    /// Which topics.
+    pub filter: Filter,
+    /// When a subscriber is slow.
+    pub overflow: Overflow,
+    /// May clients join?
+    pub presence: bool,
+}
+
+/// Rules and rates of all topics in use.
+#[derive(Debug)]
+pub struct Topics {
+    rules: Vec<TopicRule>,
+    states: DashMap<Topic, Arc<TopicState>>,
+}
+
+/// One topic in use.
+#[derive(Debug)]
+pub struct TopicState {
+    /// When a subscriber is slow.
+    pub overflow: Overflow,
+    /// Accepted messages.
+    pub published: Rate,
+    /// Deliveries to subscribers.
+    pub delivered: Rate,
+}
+
+/// A topic as clients see it.
+#[derive(Debug, Clone)]
+pub struct TopicReport {
+    /// Its name.
+    pub topic: Topic,
+    /// Messages kept.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The oldest kept.
+    pub first: Option<Cursor>,
+    /// The newest kept.
+    pub last: Option<Cursor>,
+    /// When the newest was accepted.
+    pub last_published_at: Option<Timestamp>,
+    /// Subscriptions whose filters match.
+    pub subscribers: u64,
+    /// Publishes in the last full second.
+    pub published_per_second: u64,
+    /// Deliveries in the last full second.
+    pub delivered_per_second: u64,
+}
+
+/// Some topics in the order of their names.
+#[derive(Debug, Clone)]
+pub struct TopicPage {
+    /// The topics.
+    pub topics: Vec<TopicReport>,
+    /// There are more after these.
+    pub has_next: bool,
+}
+
+impl Topics {
+    /// The first rule whose filter matches holds.
+    pub fn new(rules: Vec<TopicRule>) -> Self {
+        Self { rules, states: DashMap::new() }
+    }
+
+    /// The state of a topic, made at its first use.
+    pub fn state(&self, topic: &Topic, now: Instant) -> Arc<TopicState> {
+        if let Some(state) = self.states.get(topic) {
+            return state.clone();
+        }
+        let overflow = self.rule(topic).map(|rule| rule.overflow).unwrap_or_default();
+        let new = || TopicState { overflow, published: Rate::new(now), delivered: Rate::new(now) };
+        self.states.entry(topic.clone()).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    /// May clients join this topic?
+    pub fn has_presence(&self, topic: &Topic) -> bool {
+        self.rule(topic).is_none_or(|rule| rule.presence)
+    }
+
+    fn rule(&self, topic: &Topic) -> Option<&TopicRule> {
+        self.rules.iter().find(|rule| rule.filter.matches(topic))
+    }
+
+    /// Forgets the rates of topics where nothing happens and nothing is kept.
+    pub fn sweep(&self, now: Instant, is_kept: impl Fn(&Topic) -> bool) {
+        self.states.retain(|topic, state| {
+            let used = Arc::strong_count(state) > 1
+                || state.published.per_second(now) > 0
+                || state.delivered.per_second(now) > 0;
+            used || is_kept(topic)
+        });
+    }
+}
+
+impl Broker {
+    /// One topic; `None` when it keeps nothing and nobody subscribes to it by name.
+    pub fn topic(&self, topic: &Topic) -> Option<TopicReport> {
+        let kept = self.engine.topic(topic);
+        let named = || !self.feeds.subscribed_topics(&Filter::from(topic)).is_empty();
+        (kept.is_some() || named()).then(|| self.report(topic.clone(), kept.as_ref()))
+    }
+
+    /// Topics by name, beginning after a name.
+    pub fn topics(&self, matching: &Filter, first: usize, after: Option<&str>) -> TopicPage {
+        // One more than asked for tells whether there is a next page.
+        let kept = self.engine.topics(matching, after, first.saturating_add(1));
+        let mut all: Vec<(Topic, Option<Kept>)> =
+            kept.into_iter().map(|kept| (kept.topic.clone(), Some(kept))).collect();
+        let named = self.feeds.subscribed_topics(matching);
+        let is_later = |topic: &Topic| after.is_none_or(|after| topic.as_str() > after);
+        all.extend(named.into_iter().filter(is_later).map(|topic| (topic, None)));
+        // Stable: of two entries for one topic, the one with its messages comes first and stays.
+        all.sort_by(|(left, _), (right, _)| left.cmp(right));
+        all.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        let has_next = all.len() > first;
+        all.truncate(first);
+        let topics = all.into_iter().map(|(topic, kept)| {
+            let kept = kept.or_else(|| self.engine.topic(&topic));
+            self.report(topic, kept.as_ref())
+        });
+        TopicPage { topics: topics.collect(), has_next }
+    }
+
+    fn report(&self, topic: Topic, kept: Option<&Kept>) -> TopicReport {
+        let now = Instant::now();
+        let state = self.topics.state(&topic, now);
+        TopicReport {
+            messages: kept.map_or(0, |kept| kept.messages),
+            bytes: kept.map_or(0, |kept| kept.bytes),
+            first: kept.map(|kept| kept.first),
+            last: kept.map(|kept| kept.last),
+            last_published_at: kept.map(|kept| kept.last_published_at),
+            subscribers: self.feeds.subscribers(&topic),
+            published_per_second: state.published.per_second(now),
+            delivered_per_second: state.delivered.per_second(now),
+            topic,
+        }
+    }
+}
