@@ -91,7 +91,7 @@ mod tests {
         routes.remove(&filters(&["a.b", "a.*", ">"]), both);
         assert_eq!(lookup(&routes, "a.b"), [exact]);
         routes.remove(&filters(&["a.b"]), exact);
-        assert_eq!(lookup(&routes, "a.b"), []);
+        assert!(lookup(&routes, "a.b").is_empty());
         assert_eq!(routes.exact_topics("").count(), 0);
     }
 }
