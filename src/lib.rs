@@ -15,5 +15,6 @@
 
 pub mod engine;
 pub mod plan;
+pub mod websocket;
 
 pub mod message;
