@@ -9,6 +9,33 @@ use super::error::Error;
 use super::frame::{HEADER_BYTES_MAX, Header, Opcode};
 use super::mask;
 
+/// Bytes that were just read. They are unmasked in place, so that events can borrow them.
+#[derive(Debug)]
+pub struct Input<'a>(&'a mut [u8]);
+
+impl<'a> Input<'a> {
+    /// All of `bytes`.
+    pub const fn new(bytes: &'a mut [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Bytes that no event has used yet.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether every byte was used.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, length: usize) -> &'a mut [u8] {
+        let (first, rest) = mem::take(&mut self.0).split_at_mut(length);
+        self.0 = rest;
+        first
+    }
+}
+
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -107,9 +134,9 @@ impl Assembler {
     ///
     /// After an error and after [`Event::Close`] whatever comes is passed over (RFC 6455,
     /// sections 5.5.1 and 7.1.7).
-    pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, Error> {
+    pub fn receive<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, Error> {
         if self.done {
-            mem::take(input);
+            input.take(input.len());
             return Ok(None);
         }
         let result = self.advance(input);
@@ -120,10 +147,10 @@ impl Assembler {
         result
     }
 
-    fn advance<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, Error> {
+    fn advance<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, Error> {
         while !input.is_empty() {
             let Some(mut frame) = self.frame(input)? else { break };
-            let part = split(input, input.len().min(frame.length - frame.seen));
+            let part = input.take(input.len().min(frame.length - frame.seen));
             if let Some(key) = frame.header.mask {
                 mask::apply(key, frame.seen, part);
             }
@@ -141,7 +168,7 @@ impl Assembler {
     }
 
     /// The frame that the input continues, or the one that begins with it.
-    fn frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, Error> {
+    fn frame(&mut self, input: &mut Input<'_>) -> Result<Option<Frame>, Error> {
         if let Some(frame) = self.open.as_mut().and_then(|open| open.frame.take()) {
             return Ok(Some(frame));
         }
@@ -150,19 +177,19 @@ impl Assembler {
         Ok(Some(Frame { header, length, seen: 0 }))
     }
 
-    fn header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, Error> {
+    fn header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Error> {
         let head = self.open.as_mut().map(|open| mem::take(&mut open.head)).unwrap_or_default();
         let mut both = [0; HEADER_BYTES_MAX];
         let both_length = HEADER_BYTES_MAX.min(head.len() + input.len());
         both[..head.len()].copy_from_slice(&head);
-        both[head.len()..both_length].copy_from_slice(&input[..both_length - head.len()]);
+        both[head.len()..both_length].copy_from_slice(&input.0[..both_length - head.len()]);
         let Some((header, used)) = Header::decode(&both[..both_length])? else {
-            mem::take(input);
+            input.take(input.len());
             self.open.get_or_insert_default().head = both[..both_length].to_vec();
             return Ok(None);
         };
         // `used` is more than what was kept: that alone was no header.
-        split(input, used - head.len());
+        input.take(used - head.len());
         Ok(Some(header))
     }
 
@@ -302,13 +329,6 @@ fn data(kind: Kind, deflated: bool, bytes: Cow<'_, [u8]>) -> Result<Event<'_>, E
             text.map(Event::Text).ok_or(Error::NotUtf8)
         }
     }
-}
-
-/// Takes the first `length` bytes off `input`.
-fn split<'a>(input: &mut &'a mut [u8], length: usize) -> &'a mut [u8] {
-    let (first, rest) = mem::take(input).split_at_mut(length);
-    *input = rest;
-    first
 }
 
 #[cfg(test)]

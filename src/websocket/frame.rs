@@ -61,7 +61,7 @@ const RSV1: u8 = 0x40;
 const RSV2_RSV3: u8 = 0x30;
 const MASKED: u8 = 0x80;
 /// Lengths up to this one stand in the second byte; it is also the limit of a control frame.
-const LENGTH_7_MAX: u64 = 125;
+const LENGTH_7_MAX: u8 = 125;
 
 impl Header {
     /// Reads the header at the beginning of `bytes`, and how many bytes it takes.
@@ -78,7 +78,7 @@ impl Header {
             return Err(Error::ControlFragmented);
         }
         let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
-        if opcode.is_control() && u64::from(second & !MASKED) > LENGTH_7_MAX {
+        if opcode.is_control() && second & !MASKED > LENGTH_7_MAX {
             return Err(Error::ControlTooLong);
         }
         let Some((length, rest)) = length(second & !MASKED, rest)? else { return Ok(None) };
@@ -116,7 +116,7 @@ fn length(announced: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error> {
     let (length, shorter_max, rest) = match announced {
         126 => {
             let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
-            (u64::from(u16::from_be_bytes(*length)), LENGTH_7_MAX, rest)
+            (u64::from(u16::from_be_bytes(*length)), u64::from(LENGTH_7_MAX), rest)
         }
         127 => {
             if rest.first().is_some_and(|byte| byte & 0x80 != 0) {
@@ -137,16 +137,22 @@ fn length(announced: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error> {
 #[inline]
 pub fn server_header(opcode: Opcode, rsv1: bool, length: u64) -> ([u8; 10], usize) {
     let first = FIN | if rsv1 { RSV1 } else { 0 } | opcode as u8;
-    // The branches prove the casts: what they cut off is zero.
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by the branch")]
-    if length <= LENGTH_7_MAX {
-        ([first, length as u8, 0, 0, 0, 0, 0, 0, 0, 0], 2)
-    } else if length <= u64::from(u16::MAX) {
-        let [a, b] = (length as u16).to_be_bytes();
-        ([first, 126, a, b, 0, 0, 0, 0, 0, 0], 4)
-    } else {
-        let [a, b, c, d, e, f, g, h] = (length & (u64::MAX >> 1)).to_be_bytes();
-        ([first, 127, a, b, c, d, e, f, g, h], 10)
+    let mut bytes = [first, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ 0..=LENGTH_7_MAX), _) => {
+            bytes[1] = length;
+            (bytes, 2)
+        }
+        (_, Ok(length)) => {
+            bytes[1] = 126;
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            (bytes, 4)
+        }
+        (_, Err(_)) => {
+            bytes[1] = 127;
+            bytes[2..].copy_from_slice(&(length & (u64::MAX >> 1)).to_be_bytes());
+            (bytes, 10)
+        }
     }
 }
 

@@ -25,7 +25,10 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn frames(list: &[(u8, &[u8])]) -> Vec<u8> {
+/// First bytes and payloads.
+type Frames<'a> = &'a [(u8, &'a [u8])];
+
+fn frames(list: Frames<'_>) -> Vec<u8> {
     list.iter().flat_map(|(first, payload)| frame(*first, payload)).collect()
 }
 
@@ -47,7 +50,7 @@ fn run(assembler: &mut Assembler, chunks: &[&[u8]]) -> (Vec<Event<'static>>, Opt
     let (mut events, mut error) = (Vec::new(), None);
     for chunk in chunks {
         let mut scratch = chunk.to_vec();
-        let mut input = &mut scratch[..];
+        let mut input = Input::new(&mut scratch);
         loop {
             match assembler.receive(&mut input) {
                 Ok(Some(event)) => events.push(owned(event)),
@@ -88,7 +91,7 @@ fn close(code: Option<u16>, reason: &str) -> Event<'static> {
 fn messages_and_fragments() {
     let long = [b'x'; 300];
     let long_text = "x".repeat(300);
-    let table: [(&[(u8, &[u8])], Vec<Event<'static>>); 9] = [
+    let table: [(Frames<'_>, Vec<Event<'static>>); 9] = [
         (&[(0x81, b"Hello")], vec![text("Hello")]),
         (&[(0x81, b"")], vec![text("")]),
         (&[(0x81, &long), (0x81, b"a")], vec![text(&long_text), text("a")]),
@@ -108,7 +111,7 @@ fn messages_and_fragments() {
 
 #[test]
 fn broken_sequences() {
-    let table: [(&[(u8, &[u8])], Error, u16); 9] = [
+    let table: [(Frames<'_>, Error, u16); 9] = [
         (&[(0x80, b"x")], Error::NothingToContinue, 1002),
         (&[(0x00, b"x")], Error::NothingToContinue, 1002),
         (&[(0x01, b"a"), (0x81, b"b")], Error::MessageOpen, 1002),
@@ -191,9 +194,8 @@ fn masks_by_role() {
 
 #[test]
 fn rsv1_with_deflate() {
-    let run = |list: &[(u8, &[u8])]| {
-        run(&mut Assembler::new(Role::Server, LIMIT, true), &[&frames(list)])
-    };
+    let run =
+        |list: Frames<'_>| run(&mut Assembler::new(Role::Server, LIMIT, true), &[&frames(list)]);
     let deflated =
         |bytes: &[u8]| vec![Event::Deflated { kind: Kind::Text, bytes: bytes.to_vec().into() }];
     assert_eq!(run(&[(0xc1, b"\xff")]), (deflated(b"\xff"), None));
@@ -214,7 +216,7 @@ fn nothing_counts_after_a_close_or_an_error() {
 #[test]
 fn whole_frames_are_borrowed_and_nothing_is_kept() {
     let mut scratch = frames(&[(0x81, b"Hello"), (0x89, b"p"), (0x88, b"\x03\xe8x")]);
-    let mut input = &mut scratch[..];
+    let mut input = Input::new(&mut scratch);
     let mut assembler = server();
     for _ in 0..3 {
         let event = assembler.receive(&mut input).unwrap().unwrap();
