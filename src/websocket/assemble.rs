@@ -155,6 +155,7 @@ impl Assembler {
                 mask::apply(key, frame.seen, part);
             }
             frame.seen += part.len();
+            // A frame of which nothing came but its header can still come in one piece.
             let event = if part.len() == frame.length {
                 self.whole(&frame.header, part)?
             } else {
@@ -245,7 +246,9 @@ impl Assembler {
     fn part<'a>(&mut self, frame: Frame, part: &[u8]) -> Result<Option<Event<'a>>, Error> {
         let complete = frame.seen == frame.length;
         let header = Header { fin: frame.header.fin && complete, ..frame.header };
-        let event = if header.opcode.is_control() {
+        let event = if part.is_empty() {
+            None
+        } else if header.opcode.is_control() {
             let payload = &mut self.open.get_or_insert_default().control;
             payload.extend_from_slice(part);
             complete.then(|| control(header.opcode, mem::take(payload).into())).transpose()?

@@ -91,9 +91,10 @@ fn close(code: Option<u16>, reason: &str) -> Event<'static> {
 fn messages_and_fragments() {
     let long = [b'x'; 300];
     let long_text = "x".repeat(300);
-    let table: [(Frames<'_>, Vec<Event<'static>>); 9] = [
+    let table: [(Frames<'_>, Vec<Event<'static>>); 10] = [
         (&[(0x81, b"Hello")], vec![text("Hello")]),
         (&[(0x81, b"")], vec![text("")]),
+        (&[(0x81, b"a"), (0x82, b"b")], vec![text("a"), Event::Binary(b"b".to_vec().into())]),
         (&[(0x81, &long), (0x81, b"a")], vec![text(&long_text), text("a")]),
         (&[(0x82, b"\xff\0")], vec![Event::Binary(b"\xff\0".to_vec().into())]),
         (&[(0x01, b"Hel"), (0x80, b"lo")], vec![text("Hello")]),
