@@ -17,5 +17,6 @@ pub mod broker;
 
 pub mod engine;
 pub mod plan;
+pub mod websocket;
 
 pub mod message;
