@@ -19,6 +19,7 @@ pub mod broker;
 
 pub mod engine;
 pub mod plan;
+pub mod protocol;
 pub mod websocket;
 
 pub mod message;

@@ -1,0 +1,32 @@
+//! JSON strings, the only part of a message to a client that needs escaping here.
+
+use std::fmt;
+
+/// Displays the text as a JSON string.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        if self.0.bytes().all(is_plain) {
+            write!(f, "\"{}\"", self.0)
+        } else {
+            serde_json::Value::from(self.0).fmt(f)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_reads_back(text: String) {
+            let json = Quoted(&text).to_string();
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+}
