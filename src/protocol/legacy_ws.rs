@@ -35,16 +35,8 @@ pub(super) fn connection_error(message: &str) -> String {
     format!(r#"{{"type":"connection_error","payload":{{"message":{}}}}}"#, Quoted(message))
 }
 
-pub(super) fn ack(payload: &str) -> String {
-    format!(r#"{{"type":"connection_ack","payload":{payload}}}"#)
-}
-
 pub(super) fn next(id: &OperationId, result: &str) -> String {
     format!(r#"{{"id":{},"type":"data","payload":{result}}}"#, Quoted(id.as_str()))
-}
-
-pub(super) fn complete(id: &OperationId) -> String {
-    format!(r#"{{"id":{},"type":"complete"}}"#, Quoted(id.as_str()))
 }
 
 pub(super) fn error(id: &str, errors: &str) -> String {

@@ -14,7 +14,7 @@
 //! message, lets operations wait for the acknowledgement, and ends the old use of an id in use.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use super::close::CloseCode;
 use super::operations::Operations;
 use super::read::Input;
-use super::write::Quoted;
+use super::write::{self, Quoted};
 use super::{Action, Dialect, OperationId, Options, Settled};
 use super::{legacy_ws, transport_ws};
 
@@ -33,7 +33,8 @@ use super::{legacy_ws, transport_ws};
 pub struct Session {
     /// What is to be done; seldom more than a result and the end of its operation.
     actions: SmallVec<[Action; 2]>,
-    options: Options,
+    keep_alive: Duration,
+    operations_max: usize,
     operations: Operations,
     /// Operations that came before the acknowledgement; the older protocol only.
     waiting: Vec<(OperationId, Box<RawValue>)>,
@@ -60,7 +61,8 @@ impl Session {
     pub fn new(dialect: Dialect, options: Options, now: Instant) -> Self {
         Self {
             actions: SmallVec::new(),
-            options,
+            keep_alive: options.keep_alive,
+            operations_max: options.operations_max,
             operations: Operations::default(),
             waiting: Vec::new(),
             deadline: now.checked_add(options.init_timeout),
@@ -131,8 +133,8 @@ impl Session {
             Dialect::TransportWs => {}
             Dialect::LegacyWs => drop(self.end_use(&id)),
         }
-        if self.operations.len() >= self.options.operations_max {
-            let most = self.options.operations_max;
+        if self.operations.len() >= self.operations_max {
+            let most = self.operations_max;
             return self.refuse_start(&id, &format!("at most {most} operations at a time"));
         }
         let waiting_bytes: usize = self.waiting.iter().map(|(_, text)| text.get().len()).sum();
@@ -149,10 +151,10 @@ impl Session {
     }
 
     fn refuse_start(&mut self, id: &str, limit: &str) {
+        let message =
+            format!("One connection may have {limit}; end one, or use another connection");
         let extensions = r#"{"code":"LIMIT_EXCEEDED"}"#;
-        let errors = format!(
-            r#"[{{"message":"One connection may have {limit}; end one, or use another connection","extensions":{extensions}}}]"#
-        );
+        let errors = format!(r#"[{{"message":"{message}","extensions":{extensions}}}]"#);
         self.send(self.error(id, &errors));
     }
 
@@ -160,7 +162,7 @@ impl Session {
         let ended = self.end_use(id);
         // The older protocol confirms; in the newer both sides just stop.
         if let (Some(id), Dialect::LegacyWs) = (ended, self.dialect) {
-            self.send(legacy_ws::complete(&id));
+            self.send(write::complete(&id));
         }
     }
 
@@ -186,11 +188,11 @@ impl Session {
         self.resume = resume;
         match self.dialect {
             Dialect::TransportWs => {
-                self.send(transport_ws::ack(payload));
+                self.send(write::ack(payload));
                 self.deadline = resume.then(|| self.next_keep_alive(now)).flatten();
             }
             Dialect::LegacyWs => {
-                self.send(legacy_ws::ack(payload));
+                self.send(write::ack(payload));
                 self.send(legacy_ws::KEEP_ALIVE.to_owned());
                 self.deadline = self.next_keep_alive(now);
             }
@@ -200,7 +202,7 @@ impl Session {
     }
 
     fn next_keep_alive(&self, now: Instant) -> Option<Instant> {
-        now.checked_add(self.options.keep_alive)
+        now.checked_add(self.keep_alive)
     }
 
     /// Turns the client out, at any time. Nothing happens if the session is closed already.
@@ -229,13 +231,13 @@ impl Session {
         }
         match end {
             Settled::Refused(errors) => self.send(self.error(id.as_str(), errors)),
-            Settled::Finished => self.send(self.complete(id)),
+            Settled::Finished => self.send(write::complete(id)),
             Settled::Answered(result) => {
                 self.send(match self.dialect {
                     Dialect::TransportWs => transport_ws::next(id, result),
                     Dialect::LegacyWs => legacy_ws::next(id, result),
                 });
-                self.send(self.complete(id));
+                self.send(write::complete(id));
             }
         }
     }
@@ -244,13 +246,6 @@ impl Session {
         match self.dialect {
             Dialect::TransportWs => transport_ws::error(id, errors),
             Dialect::LegacyWs => legacy_ws::error(id, errors),
-        }
-    }
-
-    fn complete(&self, id: &OperationId) -> String {
-        match self.dialect {
-            Dialect::TransportWs => transport_ws::complete(id),
-            Dialect::LegacyWs => legacy_ws::complete(id),
         }
     }
 

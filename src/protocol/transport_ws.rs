@@ -20,10 +20,6 @@ pub(super) fn read(text: &str) -> Result<Input<'_>, Malformed> {
     }
 }
 
-pub(super) fn ack(payload: &str) -> String {
-    format!(r#"{{"type":"connection_ack","payload":{payload}}}"#)
-}
-
 pub(super) fn ping(payload: &str) -> String {
     format!(r#"{{"type":"ping","payload":{payload}}}"#)
 }
@@ -37,10 +33,6 @@ pub(super) fn pong(payload: Option<&str>) -> String {
 
 pub(super) fn next(id: &OperationId, result: &str) -> String {
     format!(r#"{{"id":{},"type":"next","payload":{result}}}"#, Quoted(id.as_str()))
-}
-
-pub(super) fn complete(id: &OperationId) -> String {
-    format!(r#"{{"id":{},"type":"complete"}}"#, Quoted(id.as_str()))
 }
 
 pub(super) fn error(id: &str, errors: &str) -> String {

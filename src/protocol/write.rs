@@ -1,6 +1,16 @@
-//! JSON strings, the only part of a message to a client that needs escaping here.
+//! The messages to a client that both dialects have, and JSON strings for all of them.
 
 use std::fmt;
+
+use super::OperationId;
+
+pub(super) fn ack(payload: &str) -> String {
+    format!(r#"{{"type":"connection_ack","payload":{payload}}}"#)
+}
+
+pub(super) fn complete(id: &OperationId) -> String {
+    format!(r#"{{"id":{},"type":"complete"}}"#, Quoted(id.as_str()))
+}
 
 /// Displays the text as a JSON string.
 pub(super) struct Quoted<'a>(pub(super) &'a str);

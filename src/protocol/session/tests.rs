@@ -225,7 +225,7 @@ fn long_ids_and_long_waits_are_refused() {
 
 #[test]
 fn an_idle_session_is_small() {
-    assert!(size_of::<Session>() <= 224, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 200, "{}", size_of::<Session>());
 }
 
 /// A step of the client (as text) or of the layer above (`None`: to be chosen from `pick`).
