@@ -15,6 +15,12 @@
 
 pub mod config;
 
+pub mod server;
+
+pub mod connection;
+
+pub mod graphql;
+
 pub mod broker;
 
 pub mod engine;

@@ -285,6 +285,11 @@ impl Broker {
         }
     }
 
+    /// What happens to messages of this topic when a subscriber is slow.
+    pub fn overflow(&self, topic: &Topic) -> topics::Overflow {
+        self.topics.overflow(topic)
+    }
+
     /// The queue of a shard.
     pub fn inbox(&self, shard: ShardId) -> Arc<delivery::Inbox> {
         self.feeds.inboxes()[shard.0].clone()
