@@ -13,6 +13,8 @@
 //! | 5 | `engine`, `auth`, `protocol`, `websocket`, `plan` |
 //! | 6 | `message` |
 
+pub mod graphql;
+
 pub mod broker;
 
 pub mod engine;
