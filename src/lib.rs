@@ -13,7 +13,9 @@
 //! | 5 | `engine`, `auth`, `protocol`, `websocket`, `plan` |
 //! | 6 | `message` |
 
+pub mod cli;
 pub mod config;
+pub mod telemetry;
 
 pub mod server;
 

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use super::operation::{Slot, Task};
 use super::shard::Shard;
 use super::state::{Key, State};
-use crate::graphql::{PublishAnswer, Publishing};
+use crate::graphql::publish::{PublishAnswer, Publishing};
 use crate::protocol::Settled;
 
 /// The mutations of one connection, in the order in which they were sent.

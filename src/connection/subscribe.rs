@@ -197,7 +197,7 @@ impl Shard {
             Error::Engine(crate::engine::Error::Expired { .. }) => "cursor_expired",
             _ => "error",
         };
-        let errors = graphql::error::to_json(error);
+        let errors = graphql::error::to_json(&[error.clone().into()]);
         self.settle(&mut state, key, slot, Settled::Refused(&errors), reason);
         self.wake_flusher(&state);
     }

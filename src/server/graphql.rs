@@ -11,7 +11,7 @@ use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_TYPE, HeaderMap, VARY,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -85,7 +85,8 @@ async fn answer(app: &App, remote: SocketAddr, request: HttpRequest, media: Medi
         resume: false,
     });
     if request.method() == Method::GET {
-        return get(app, &caller, &request, media).await;
+        let uri = request.uri().clone();
+        return get(app, &caller, &uri, media).await;
     }
     if !is_json(request.headers()) {
         let reason = "send the request as Content-Type: application/json";
@@ -99,8 +100,8 @@ async fn answer(app: &App, remote: SocketAddr, request: HttpRequest, media: Medi
     post(app, &caller, &body, media).await
 }
 
-async fn get(app: &App, caller: &Arc<Caller>, request: &HttpRequest, media: Media) -> Answer {
-    let parameters = match Query::<Parameters>::try_from_uri(request.uri()) {
+async fn get(app: &App, caller: &Arc<Caller>, uri: &Uri, media: Media) -> Answer {
+    let parameters = match Query::<Parameters>::try_from_uri(uri) {
         Ok(Query(parameters)) => parameters,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
     };
@@ -210,7 +211,8 @@ impl Media {
         let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
         let mut best: Option<(f32, Self)> = None;
         let mut is_any_given = false;
-        for range in lines.flat_map(|line| line.split(',')).filter(|range| !range.trim().is_empty()) {
+        for range in lines.flat_map(|line| line.split(',')).filter(|range| !range.trim().is_empty())
+        {
             is_any_given = true;
             let mut parts = range.split(';').map(str::trim);
             let media = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {

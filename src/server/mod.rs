@@ -32,8 +32,8 @@ use crate::graphql::Schema;
 pub struct Options {
     /// Where clients connect; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where metrics and health are served.
-    pub admin_listen: SocketAddr,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
     /// Pages of these origins may open sockets, beside those of the server's own host.
     pub origins: Vec<String>,
     /// Most bytes of a request body.
@@ -72,7 +72,7 @@ pub struct Handle {
     /// Where clients connect.
     pub address: SocketAddr,
     /// Where metrics and health are served.
-    pub admin_address: SocketAddr,
+    pub admin_address: Option<SocketAddr>,
     app: Arc<App>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<io::Result<()>>>,
@@ -100,10 +100,12 @@ impl Handle {
         exposition: Exposition,
     ) -> Result<Self, StartError> {
         let listener = listen(options.listen).await?;
-        let admin = listen(options.admin_listen).await?;
-        let local = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let (address, admin_address) =
-            (local(&listener, options.listen), local(&admin, options.admin_listen));
+        let address = listener.local_addr().unwrap_or(options.listen);
+        let admin = match options.admin_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let app = Arc::new(App {
             layers,
             shards,
@@ -113,11 +115,11 @@ impl Handle {
             is_draining: AtomicBool::new(false),
         });
         let stop = CancellationToken::new();
-        let tasks = vec![
+        let mut tasks = vec![
             serve(listener, routes::public(app.clone()), stop.clone()),
-            serve(admin, routes::admin(app.clone()), stop.clone()),
             tokio::spawn(upkeep(app.layers.broker.clone(), stop.clone())),
         ];
+        tasks.extend(admin.map(|admin| serve(admin, routes::admin(app.clone()), stop.clone())));
         Ok(Self { address, admin_address, app, stop, tasks })
     }
 

@@ -1,0 +1,166 @@
+//! The field `messages` as a plan: its arguments decide which messages, its selection which bytes.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::arguments::Arguments;
+use super::error::{Code, Error};
+use super::input::Value;
+use super::select::Selected;
+use crate::message::cursor::Cursor;
+use crate::message::time::Timestamp;
+use crate::plan::condition::{Bound, Comparison, Condition, Test};
+use crate::plan::pointer::Pointer;
+use crate::plan::projection::{Field, Piece, Projection, quoted};
+use crate::plan::{Pace, Position, Select};
+
+/// Conditions of one field.
+const CONDITIONS_MAX: usize = 100;
+
+/// Which messages: the arguments `topics` and, where the field has it, `where`.
+pub fn select(arguments: &Arguments<'_>) -> Result<Select, Error> {
+    let conditions = arguments.list("where").unwrap_or_default();
+    if conditions.len() > CONDITIONS_MAX {
+        let message = format!("`where` has {} items, over {CONDITIONS_MAX}", conditions.len());
+        return Err(Error::new(Code::LimitExceeded, message));
+    }
+    let mut tests = Vec::new();
+    for condition in conditions {
+        add_tests(&Arguments::of_object(condition), &mut tests)?;
+    }
+    let condition = Condition::all(tests).map(Arc::new);
+    Ok(Select { filters: arguments.filters()?, condition })
+}
+
+/// From where on.
+pub fn position(arguments: &Arguments<'_>) -> Result<Position, Error> {
+    let snapshot = arguments.flag("snapshot");
+    let is_given = |name: &&str| match *name {
+        "snapshot" => snapshot,
+        other => arguments.get(other).is_some_and(|value| *value != Value::Null),
+    };
+    let given: Vec<&str> =
+        ["after", "since", "last", "snapshot"].into_iter().filter(is_given).collect();
+    match given[..] {
+        [] => Ok(Position::Live),
+        // With no newer snapshot to begin with, everything that is kept leads to the same state.
+        ["snapshot"] => Ok(Position::Earliest),
+        ["after"] => after(arguments.text("after").unwrap_or_default()),
+        ["since"] => Ok(since(arguments)?.map_or(Position::Live, Position::Since)),
+        ["last"] => Ok(arguments.count("last")?.map_or(Position::Live, Position::Last)),
+        [first, second, ..] => {
+            let message = format!("`{first}` and `{second}` exclude each other; give one of them");
+            Err(Error::argument(second, message))
+        }
+        [_] => Ok(Position::Live),
+    }
+}
+
+/// A position that a client sends back.
+pub fn after(text: &str) -> Result<Position, Error> {
+    if text == "earliest" {
+        return Ok(Position::Earliest);
+    }
+    let cursor =
+        Cursor::parse(text).map_err(|error| Error::from(error).with("argument", "after"))?;
+    Ok(Position::After(cursor))
+}
+
+/// The argument `since`.
+pub fn since(arguments: &Arguments<'_>) -> Result<Option<Timestamp>, Error> {
+    Ok(arguments.text("since").map(Timestamp::parse).transpose()?)
+}
+
+/// How often.
+pub fn pace(arguments: &Arguments<'_>) -> Result<Pace, Error> {
+    let max_per_second = arguments.float("maxPerSecond");
+    if max_per_second.is_some_and(|rate| rate <= 0.0) {
+        let message = "`maxPerSecond` must be more than 0, as in 2 or 0.5";
+        return Err(Error::argument("maxPerSecond", message));
+    }
+    Ok(Pace { max_per_second, distinct: arguments.flag("distinct") })
+}
+
+/// The result of a subscription whose only field is this message.
+pub fn result(field: &Selected, cursor: bool) -> Projection {
+    let open = Piece::Text(format!(r#"{{"data":{{{}:"#, quoted(&field.key)).into());
+    let pieces = std::iter::once(open).chain(pieces(&field.selection));
+    Projection::new(pieces.chain([Piece::Text("}".into())]), cursor)
+}
+
+/// The object of a message alone.
+pub fn object(selection: &[Selected]) -> Projection {
+    Projection::new(pieces(selection), false)
+}
+
+fn pieces(selection: &[Selected]) -> Vec<Piece> {
+    let mut pieces = vec![Piece::Text("{".into())];
+    for (index, selected) in selection.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        pieces.push(Piece::Text(format!("{comma}{}:", quoted(&selected.key)).into()));
+        pieces.push(match message_field(&selected.name) {
+            Some(field) => Piece::Field(field),
+            // Validation lets no other field pass.
+            None => Piece::Text(r#""Message""#.into()),
+        });
+    }
+    pieces.push(Piece::Text("}".into()));
+    pieces
+}
+
+fn message_field(name: &str) -> Option<Field> {
+    Some(match name {
+        "topic" => Field::Topic,
+        "cursor" => Field::Cursor,
+        "previous" => Field::Previous,
+        "publishedAt" => Field::PublishedAt,
+        "key" => Field::Key,
+        "headers" => Field::Headers,
+        "payload" => Field::Payload,
+        "snapshot" => Field::Snapshot,
+        _ => return None,
+    })
+}
+
+fn add_tests(condition: &Arguments<'_>, tests: &mut Vec<Test>) -> Result<(), Error> {
+    let pointer = Pointer::parse(condition.text("path").unwrap_or_default())?;
+    for (name, value) in condition.iter() {
+        if let Some(comparison) = comparison(name, value) {
+            tests.push(Test { pointer: pointer.clone(), comparison });
+        }
+    }
+    Ok(())
+}
+
+/// Null is a value to compare with where the type is JSON, and no test elsewhere.
+fn comparison(name: &str, value: &Value<'_>) -> Option<Comparison> {
+    let json = || json(value);
+    let text = || value.as_text().map(ToOwned::to_owned);
+    Some(match name {
+        "eq" => Comparison::Eq(json()),
+        "ne" => Comparison::Ne(json()),
+        "lt" => Comparison::Order(Bound::Less, json()),
+        "lte" => Comparison::Order(Bound::LessOrEqual, json()),
+        "gt" => Comparison::Order(Bound::Greater, json()),
+        "gte" => Comparison::Order(Bound::GreaterOrEqual, json()),
+        "in" => match value {
+            Value::List(items) => Comparison::In(items.iter().map(self::json).collect()),
+            _ => return None,
+        },
+        "exists" => match value {
+            Value::Boolean(present) => Comparison::Exists(*present),
+            _ => return None,
+        },
+        "startsWith" => Comparison::StartsWith(text()?),
+        "contains" => Comparison::Contains(text()?),
+        _ => return None,
+    })
+}
+
+fn json(value: &Value<'_>) -> Json {
+    match value {
+        Value::Json(json) => json.to_value(),
+        _ => Json::Null,
+    }
+}

@@ -1,0 +1,309 @@
+//! Coercion of input: literals of a document and JSON of the variables, by type, to values.
+//!
+//! Written once over the types as data, so that it also checks a payload against a type; it
+//! collects every fault, not only the first. JSON scalars keep their very text.
+
+use std::borrow::Cow;
+
+use async_graphql_value::Value as Literal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::Segment;
+use super::raw;
+use super::types::{Input, Kind, Scalar, Shape, Type, TypeId, Types};
+use super::variables::Variables;
+use crate::message::json::Json;
+
+/// A value that fits its type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// Null, given as such.
+    Null,
+    /// `Boolean`
+    Boolean(bool),
+    /// `Int`
+    Int(i32),
+    /// `Float`; finite.
+    Float(f64),
+    /// A string, an `ID`, or the name of an enum's value.
+    Text(Cow<'a, str>),
+    /// A JSON scalar.
+    Json(Json),
+    /// A list.
+    List(Vec<Self>),
+    /// Fields that are given or have a default; never two of one name.
+    Object(Vec<(&'a str, Self)>),
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// The document.
+    Literal(&'a Literal),
+    /// JSON.
+    Json(&'a RawValue),
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where inside the value.
+    pub path: Vec<Segment>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// One coercion: what it may look up, where it is, and what it has found.
+#[derive(Debug)]
+pub struct Coercion<'a> {
+    types: &'a Types,
+    variables: &'a Variables<'a>,
+    path: Vec<Segment>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Coercion<'a> {
+    /// A coercion in which literals may name these variables.
+    pub fn new(types: &'a Types, variables: &'a Variables<'a>) -> Self {
+        Self { types, variables, path: Vec::new(), faults: Vec::new() }
+    }
+
+    /// Everything that did not fit so far.
+    pub fn finish(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// The value, or what stands for it where it is at fault.
+    pub fn value(&mut self, ty: &'a Type, source: Source<'a>) -> Value<'a> {
+        if let Source::Literal(Literal::Variable(name)) = source {
+            // Which type may stand where has been checked with the document.
+            let value = self.variables.get(name).cloned().unwrap_or(Value::Null);
+            return self.required(ty, value);
+        }
+        if source.is_null() {
+            return self.required(ty, Value::Null);
+        }
+        match &ty.shape {
+            Shape::List(item) => self.list(item, source),
+            Shape::Named(id) => self.named(*id, source),
+        }
+    }
+
+    /// Fields or arguments from what is given, in the order of the declaration.
+    pub fn fields(
+        &mut self,
+        declared: &'a [Input],
+        given: &[(Cow<'a, str>, Source<'a>)],
+    ) -> Vec<(&'a str, Value<'a>)> {
+        let mut fields = Vec::with_capacity(given.len());
+        for input in declared {
+            let source = given.iter().rfind(|(name, _)| **name == *input.name).map(|given| given.1);
+            self.path.push(Segment::Key(input.name.clone()));
+            match source.filter(|source| !self.is_absent(*source)) {
+                Some(source) => fields.push((&*input.name, self.value(&input.ty, source))),
+                None => match &input.default {
+                    Some(default) => {
+                        let value = self.value(&input.ty, Source::Literal(default));
+                        fields.push((&*input.name, value));
+                    }
+                    None if input.ty.required => self.fault("is required but was not given"),
+                    None => {}
+                },
+            }
+            self.path.pop();
+        }
+        for (name, _) in given {
+            if !declared.iter().any(|input| *input.name == **name) {
+                self.fault(&format!("has no field {name:?}"));
+            }
+        }
+        fields
+    }
+
+    /// A variable that was not given counts as not given where it is used.
+    fn is_absent(&self, source: Source<'_>) -> bool {
+        match source {
+            Source::Literal(Literal::Variable(name)) => self.variables.get(name).is_none(),
+            Source::Literal(_) | Source::Json(_) => false,
+        }
+    }
+
+    fn required(&mut self, ty: &Type, value: Value<'a>) -> Value<'a> {
+        if ty.required && value == Value::Null {
+            self.fault("must not be null");
+        }
+        value
+    }
+
+    fn list(&mut self, item: &'a Type, source: Source<'a>) -> Value<'a> {
+        let items: Vec<Source<'a>> = match source {
+            Source::Literal(Literal::List(items)) => items.iter().map(Source::Literal).collect(),
+            Source::Json(json) if json.get().starts_with('[') => {
+                raw::list(json).into_iter().map(Source::Json).collect()
+            }
+            // One value counts as a list of one.
+            single => return Value::List(vec![self.value(item, single)]),
+        };
+        let items = items.into_iter().enumerate().map(|(index, source)| {
+            self.path.push(Segment::Index(index));
+            let value = self.value(item, source);
+            self.path.pop();
+            value
+        });
+        Value::List(items.collect())
+    }
+
+    fn named(&mut self, id: TypeId, source: Source<'a>) -> Value<'a> {
+        let types = self.types;
+        let named = types.named(id);
+        let value = match &named.kind {
+            Kind::Scalar(Scalar::Json) => match self.json(source) {
+                Ok(json) => Some(Value::Json(json)),
+                Err(message) => {
+                    self.fault(&message);
+                    return Value::Null;
+                }
+            },
+            Kind::Scalar(scalar) => scalar_value(*scalar, source),
+            Kind::Enum(names) => {
+                let is_one = |name: &str| names.iter().any(|one| **one == *name);
+                enum_name(source).filter(|name| is_one(name)).map(Value::Text)
+            }
+            Kind::Input(declared) => {
+                fields_of(source).map(|given| Value::Object(self.fields(declared, &given)))
+            }
+            Kind::Object(_) => None,
+        };
+        value.unwrap_or_else(|| {
+            self.fault(&format!("{} cannot represent {}", named.name, source.excerpt()));
+            Value::Null
+        })
+    }
+
+    fn json(&self, source: Source<'a>) -> Result<Json, String> {
+        let json = match source {
+            Source::Json(json) => Json::parse(json.get()),
+            Source::Literal(literal) => Json::parse(&raw::literal_text(literal, self.variables)),
+        };
+        json.map_err(|error| error.to_string())
+    }
+
+    fn fault(&mut self, message: &str) {
+        // A list of a million wrong items needs no million messages.
+        const FAULTS_MAX: usize = 20;
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault { path: self.path.clone(), message: message.to_owned() });
+        }
+    }
+}
+
+impl Source<'_> {
+    fn is_null(self) -> bool {
+        match self {
+            Self::Literal(literal) => matches!(literal, Literal::Null),
+            Self::Json(json) => json.get() == "null",
+        }
+    }
+
+    /// The beginning of its text, for messages.
+    fn excerpt(self) -> String {
+        let text = match self {
+            Self::Literal(literal) => literal.to_string(),
+            Self::Json(json) => json.get().to_owned(),
+        };
+        match text.char_indices().nth(60) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+}
+
+/// The fields of an object.
+fn fields_of(source: Source<'_>) -> Option<Vec<(Cow<'_, str>, Source<'_>)>> {
+    match source {
+        Source::Literal(Literal::Object(fields)) => {
+            let field = |(name, value)| (Cow::Borrowed(name_str(name)), Source::Literal(value));
+            Some(fields.iter().map(field).collect())
+        }
+        Source::Json(json) if json.get().starts_with('{') => {
+            let fields = raw::object(json).into_iter();
+            Some(fields.map(|(name, value)| (name, Source::Json(value))).collect())
+        }
+        Source::Literal(_) | Source::Json(_) => None,
+    }
+}
+
+fn name_str(name: &async_graphql_value::Name) -> &str {
+    name.as_str()
+}
+
+fn enum_name(source: Source<'_>) -> Option<Cow<'_, str>> {
+    match source {
+        Source::Literal(Literal::Enum(name)) => Some(name.as_str().into()),
+        Source::Literal(_) => None,
+        Source::Json(json) => raw::string(json),
+    }
+}
+
+fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
+    match scalar {
+        Scalar::String => text(source).map(Value::Text),
+        Scalar::Id => {
+            let text = text(source).or_else(|| {
+                let number = number(source)?;
+                (number.is_i64() || number.is_u64()).then(|| number.to_string().into())
+            });
+            text.map(Value::Text)
+        }
+        Scalar::Boolean => match source {
+            Source::Literal(Literal::Boolean(value)) => Some(Value::Boolean(*value)),
+            Source::Literal(_) => None,
+            Source::Json(json) => json.get().parse().ok().map(Value::Boolean),
+        },
+        Scalar::Int => {
+            let number = number(source)?;
+            let whole = number.as_i64().and_then(|whole| i32::try_from(whole).ok());
+            // A JSON writer may know no integers: 1.0 is one, but not in a document.
+            let from_float = || match source {
+                Source::Json(_) => number.as_f64().and_then(whole_float),
+                Source::Literal(_) => None,
+            };
+            whole.or_else(from_float).map(Value::Int)
+        }
+        Scalar::Float => number(source)?.as_f64().filter(|f| f.is_finite()).map(Value::Float),
+        Scalar::Json => None,
+    }
+}
+
+fn text(source: Source<'_>) -> Option<Cow<'_, str>> {
+    match source {
+        Source::Literal(Literal::String(text)) => Some(text.as_str().into()),
+        Source::Literal(_) => None,
+        Source::Json(json) => raw::string(json),
+    }
+}
+
+fn number(source: Source<'_>) -> Option<serde_json::Number> {
+    match source {
+        Source::Literal(Literal::Number(number)) => Some(number.clone()),
+        Source::Literal(_) => None,
+        Source::Json(json) => serde_json::Number::deserialize(json).ok(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole and within the bounds of i32")]
+fn whole_float(number: f64) -> Option<i32> {
+    let fits = number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX);
+    fits.then_some(number as i32)
+}
+
+impl Value<'_> {
+    /// The text of a `Text`.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Fields of `Mutation`, run one after the other; those that only publish are prepared.
+
+use std::sync::Arc;
+
+use super::arguments::Arguments;
+use super::error::Error;
+use super::node::{Node, Outcome};
+use super::publish::Prepared;
+use super::{Caller, Services};
+use crate::message::json::Json;
+use crate::message::topic::Topic;
+
+/// A field with its arguments bound.
+#[derive(Debug)]
+pub enum Call {
+    /// `publish`, `publishMany`, or an answer that is known.
+    Publish(Prepared),
+    /// `updatePresence`
+    UpdatePresence(Topic, Json),
+    /// `purge`
+    Purge(Topic),
+    /// `disconnect`
+    Disconnect {
+        /// The connection.
+        connection: Option<String>,
+        /// Or all of a subject.
+        subject: Option<String>,
+        /// What they are told.
+        reason: String,
+    },
+}
+
+impl Call {
+    /// Binds a field; what is wrong with it is its outcome.
+    pub fn bind(
+        field: &str,
+        arguments: Result<Arguments<'_>, Error>,
+        services: &Services,
+        caller: &Caller,
+    ) -> Self {
+        let broker = &services.broker;
+        match field {
+            "publish" => Self::Publish(Prepared::one(broker, arguments)),
+            "publishMany" => Self::Publish(Prepared::many(broker, arguments)),
+            "__typename" => Self::Publish(Prepared::Known(Ok(Node::text("Mutation")).into())),
+            _ => arguments
+                .and_then(|arguments| Self::other(field, &arguments, caller))
+                .unwrap_or_else(|error| Self::Publish(Prepared::Known(Err(error).into()))),
+        }
+    }
+
+    fn other(field: &str, arguments: &Arguments<'_>, caller: &Caller) -> Result<Self, Error> {
+        match field {
+            "updatePresence" => {
+                let missing = || Error::argument("state", "`state` must not be null");
+                let state = arguments.json("state").cloned().ok_or_else(missing)?;
+                Ok(Self::UpdatePresence(arguments.topic("topic")?, state))
+            }
+            _ if !caller.admin => Err(Error::forbidden(field)),
+            "purge" => Ok(Self::Purge(arguments.topic("topic")?)),
+            _ => disconnect(arguments),
+        }
+    }
+
+    /// Runs it to its end.
+    pub async fn run(self, services: &Services, caller: &Caller) -> Outcome {
+        let result = match self {
+            Self::Publish(prepared) => return prepared.submit(&services.broker).await,
+            Self::UpdatePresence(topic, state) => {
+                let presence = services.broker.presence(&topic);
+                presence
+                    .map(|presence| Node::flag(presence.update(&topic, &caller.connection, state)))
+                    .map_err(Error::from)
+            }
+            Self::Purge(topic) => {
+                services.broker.purge(&topic).await.map(Node::count).map_err(Error::from)
+            }
+            Self::Disconnect { connection, subject, reason } => {
+                let (connection, subject) = (connection.as_deref(), subject.as_deref());
+                let closed = services.directory.disconnect(connection, subject, &reason);
+                Ok(Node::count(closed))
+            }
+        };
+        result.into()
+    }
+}
+
+/// Runs all, in order.
+pub async fn run(calls: Vec<Call>, services: Arc<Services>, caller: Arc<Caller>) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(calls.len());
+    for call in calls {
+        outcomes.push(call.run(&services, &caller).await);
+    }
+    outcomes
+}
+
+fn disconnect(arguments: &Arguments<'_>) -> Result<Call, Error> {
+    let owned = |name| arguments.text(name).map(ToOwned::to_owned);
+    let (connection, subject) = (owned("connection"), owned("subject"));
+    if connection.is_none() && subject.is_none() {
+        let message = "name a `connection`, a `subject` or both";
+        return Err(Error::argument("connection", message));
+    }
+    let reason = owned("reason").unwrap_or_else(|| "disconnected by an administrator".to_owned());
+    Ok(Call::Disconnect { connection, subject, reason })
+}

@@ -1,0 +1,209 @@
+//! Publishes, prepared: bound from the arguments, handed to the log in order, answered later.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde_json::Value as Json;
+
+use super::Services;
+use super::arguments::Arguments;
+use super::error::{Code, Error, Segment};
+use super::node::{Node, Outcome, respond};
+use super::select::Selection;
+use crate::broker::Broker;
+use crate::engine::{Error as EngineError, IfLast, Publish, Reply};
+use crate::message::cursor::Cursor;
+use crate::message::{Draft, Receipt};
+
+/// A mutation that is nothing but publishes. Nothing has been published yet.
+pub struct Publishing {
+    services: Arc<Services>,
+    selection: Arc<Selection>,
+    publishes: Vec<Prepared>,
+}
+
+/// One field of a mutation that publishes.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Nothing is published: the answer is known.
+    Known(Outcome),
+    /// `publish`
+    One(Box<Publish>),
+    /// `publishMany`; refused ones are answered with null.
+    Many(Vec<Result<Publish, Error>>),
+}
+
+/// A publish that the log has in its order.
+#[derive(Debug)]
+pub enum Submitted {
+    /// The answer is known; `None` after it was taken.
+    Known(Option<Outcome>),
+    /// One receipt to come.
+    One(Reply<Receipt>),
+    /// Receipts to come, for the items that have no error yet.
+    Many(Vec<Option<Error>>, Reply<Vec<Result<Receipt, EngineError>>>),
+}
+
+/// The response to a mutation of publishes, when the log has taken them all.
+#[derive(Debug)]
+pub struct PublishAnswer {
+    selection: Arc<Selection>,
+    submitted: Vec<Submitted>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Publishing {
+    /// Binds what the fields give, in their order.
+    pub(super) fn new(
+        services: Arc<Services>,
+        selection: Arc<Selection>,
+        publishes: Vec<Prepared>,
+    ) -> Self {
+        Self { services, selection, publishes }
+    }
+
+    /// Publishes in order, all of them: each has its own receipt or error.
+    pub fn submit(self) -> PublishAnswer {
+        let broker = &self.services.broker;
+        let submitted = self.publishes.into_iter().map(|prepared| prepared.submit(broker));
+        let submitted: Vec<Submitted> = submitted.collect();
+        let outcomes = Vec::with_capacity(submitted.len());
+        PublishAnswer { selection: self.selection, submitted, outcomes }
+    }
+}
+
+impl Prepared {
+    /// Binds `publish`.
+    pub fn one(broker: &Broker, arguments: Result<Arguments<'_>, Error>) -> Self {
+        match arguments.and_then(|arguments| bind(broker, &arguments)) {
+            Ok(publish) => Self::One(Box::new(publish)),
+            Err(error) => Self::Known(Err(error).into()),
+        }
+    }
+
+    /// Binds `publishMany`.
+    pub fn many(broker: &Broker, arguments: Result<Arguments<'_>, Error>) -> Self {
+        let arguments = match arguments {
+            Ok(arguments) => arguments,
+            Err(error) => return Self::Known(Err(error).into()),
+        };
+        let items = arguments.list("messages").unwrap_or_default().iter();
+        Self::Many(items.map(|item| bind(broker, &Arguments::of_object(item))).collect())
+    }
+
+    /// Hands it to the log: calls in order are messages in order.
+    pub fn submit(self, broker: &Broker) -> Submitted {
+        match self {
+            Self::Known(outcome) => Submitted::Known(Some(outcome)),
+            Self::One(publish) => Submitted::One(broker.publish(*publish)),
+            Self::Many(items) => {
+                let mut publishes = Vec::with_capacity(items.len());
+                let refused = items.into_iter().map(|item| match item {
+                    Ok(publish) => {
+                        publishes.push(publish);
+                        None
+                    }
+                    Err(error) => Some(error),
+                });
+                let refused = refused.collect();
+                Submitted::Many(refused, broker.publish_many(publishes))
+            }
+        }
+    }
+}
+
+impl Future for Submitted {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        match &mut *self {
+            Self::Known(outcome) => {
+                let taken = || Outcome { node: None, errors: Vec::new() };
+                Poll::Ready(outcome.take().unwrap_or_else(taken))
+            }
+            Self::One(reply) => Pin::new(reply).poll(context).map(|result| {
+                let receipt = result.map(|receipt| Node::Receipt(Box::new(receipt)));
+                receipt.map_err(Error::from).into()
+            }),
+            Self::Many(refused, reply) => {
+                let results = std::task::ready!(Pin::new(reply).poll(context));
+                Poll::Ready(match results {
+                    Ok(results) => items(std::mem::take(refused), results),
+                    Err(error) => Err(error.into()).into(),
+                })
+            }
+        }
+    }
+}
+
+impl Future for PublishAnswer {
+    type Output = Vec<u8>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+        let answer = &mut *self;
+        for submitted in answer.submitted.iter_mut().skip(answer.outcomes.len()) {
+            answer.outcomes.push(std::task::ready!(Pin::new(submitted).poll(context)));
+        }
+        Poll::Ready(respond(&answer.selection, std::mem::take(&mut answer.outcomes)))
+    }
+}
+
+/// A receipt or null for each item, in order.
+fn items(refused: Vec<Option<Error>>, results: Vec<Result<Receipt, EngineError>>) -> Outcome {
+    let mut results = results.into_iter();
+    let mut errors = Vec::new();
+    let nodes = refused.into_iter().enumerate().map(|(index, refused)| {
+        let error = match refused {
+            Some(error) => error,
+            None => match results.next() {
+                Some(Ok(receipt)) => return Node::Receipt(Box::new(receipt)),
+                Some(Err(error)) => error.into(),
+                None => Error::new(Code::Internal, "the log gave no receipt for this message"),
+            },
+        };
+        errors.push(error.under(vec![Segment::Index(index)]));
+        Node::Null
+    });
+    let node = Some(Node::List(nodes.collect()));
+    Outcome { node, errors }
+}
+
+/// What `publish` and the items of `publishMany` have in common.
+fn bind(broker: &Broker, arguments: &Arguments<'_>) -> Result<Publish, Error> {
+    let topic = arguments.topic("topic")?;
+    let missing = || Error::argument("payload", "`payload` must not be null");
+    let payload = arguments.json("payload").ok_or_else(missing)?.clone();
+    broker.check_payload(payload.as_str().len())?;
+    let headers = arguments.json("headers").cloned();
+    if let Some(headers) = &headers {
+        check_headers(&headers.to_value())?;
+    }
+    let if_last = match arguments.text("ifLast") {
+        None => None,
+        Some("") => Some(IfLast::Empty),
+        Some(text) => {
+            let cursor = Cursor::parse(text);
+            let wrong = |error| Error::from(error).with("argument", "ifLast");
+            Some(IfLast::Cursor(cursor.map_err(wrong)?))
+        }
+    };
+    let key = arguments.text("key").map(Into::into);
+    let id = arguments.text("id").map(Into::into);
+    Ok(Publish { draft: Draft { topic, payload, key, headers }, id, if_last })
+}
+
+fn check_headers(headers: &Json) -> Result<(), Error> {
+    let wrong = |what: &str| {
+        let message = format!("`headers` must be an object of strings; {what}");
+        Err(Error::argument("headers", message))
+    };
+    match headers {
+        Json::Object(fields) => match fields.iter().find(|(_, value)| !value.is_string()) {
+            Some((name, _)) => wrong(&format!("{name:?} is not a string")),
+            None => Ok(()),
+        },
+        _ => wrong("this is no object"),
+    }
+}
