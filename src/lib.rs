@@ -19,5 +19,6 @@ pub mod broker;
 
 pub mod engine;
 pub mod plan;
+pub mod websocket;
 
 pub mod message;

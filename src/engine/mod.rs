@@ -45,13 +45,14 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Messages that match, in log order, beginning after a place. May stop early at its own
     /// convenience; [`Batch::upto`] then is less than [`head`](Self::head), and the caller goes on
-    /// from there. [`Error::Expired`] when a matching topic lost a message after `from`, except one
-    /// that a newer message of the same key replaced in a conflating topic: those are counted in
-    /// [`Batch::conflated`].
+    /// with [`From::onward`]. [`Error::Expired`] when a matching topic lost a message after `from`,
+    /// except one that a newer message of the same key replaced in a conflating topic: those are
+    /// counted in [`Batch::conflated`]. A place beyond the head belongs to no log, so it is expired.
     fn read(&self, filters: &Filters, from: From, limit: Limit) -> Reply<Batch>;
 
     /// Kept messages that match, newest first, beginning before a place (`None`: the newest).
-    /// Stops early as [`read`](Self::read) does, with `upto` the lowest place looked at.
+    /// Stops early as [`read`](Self::read) does, with `upto` the place before which the caller
+    /// goes on; 0 when nothing is left.
     fn read_back(&self, filters: &Filters, before: Option<Sequence>, limit: Limit) -> Reply<Batch>;
 
     /// The place before the first message that was accepted at this time or later.
@@ -112,10 +113,29 @@ pub enum IfLast {
 /// Where a read begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
-    /// With the oldest message kept; nothing is expired.
+    /// With the oldest message kept; what was lost before this read is not missed.
     Earliest,
     /// After this place.
     After(Sequence),
+    /// Where a read from [`From::Earliest`] stopped: only what was lost since then is missed.
+    Rest {
+        /// The place.
+        after: Sequence,
+        /// [`Batch::moment`] of the first read.
+        moment: u64,
+    },
+}
+
+impl From {
+    /// Where the read goes on after it returned this batch.
+    #[must_use]
+    pub fn onward(self, batch: &Batch) -> Self {
+        match self {
+            Self::Earliest => Self::Rest { after: batch.upto, moment: batch.moment },
+            Self::After(_) => Self::After(batch.upto),
+            Self::Rest { moment, .. } => Self::Rest { after: batch.upto, moment },
+        }
+    }
 }
 
 /// How much one read may return: it stops when either is reached.
@@ -134,8 +154,11 @@ pub struct Batch {
     pub messages: Vec<Arc<Message>>,
     /// The log has been looked at up to here.
     pub upto: Sequence,
-    /// Matching messages in the range that newer ones of the same key have replaced.
+    /// Matching messages in the range that newer ones of the same key have replaced; 0 for
+    /// [`Engine::read_back`] and [`Engine::last`].
     pub conflated: u64,
+    /// How much the engine had forgotten when it read, as a number of its own; see [`From::Rest`].
+    pub moment: u64,
 }
 
 /// A topic that keeps messages.

@@ -1,0 +1,49 @@
+//! Idempotency ids in the order of their use, so that they can be forgotten in it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ring::Used;
+use super::topics::Slot;
+use crate::engine::retention::later;
+use crate::message::time::Timestamp;
+
+/// The ids of all topics; each topic finds its own by name.
+#[derive(Debug)]
+pub(super) struct Ids {
+    window: Duration,
+    count_max: usize,
+    queue: VecDeque<Entry>,
+}
+
+/// One use of an id.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) slot: Slot,
+    pub(super) id: Arc<str>,
+    pub(super) used: Used,
+}
+
+impl Ids {
+    pub(super) fn new(window: Duration, count_max: usize) -> Self {
+        Self { window, count_max, queue: VecDeque::new() }
+    }
+
+    pub(super) fn push(&mut self, slot: Slot, id: Arc<str>, used: Used) {
+        self.queue.push_back(Entry { slot, id, used });
+    }
+
+    /// The oldest use, if it is past the window or there are too many.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Entry> {
+        let oldest = self.queue.front()?;
+        let is_due =
+            self.queue.len() > self.count_max || self.is_over(oldest.used.published_at, now);
+        if is_due { self.queue.pop_front() } else { None }
+    }
+
+    /// Is a use of that time past the window?
+    pub(super) fn is_over(&self, used_at: Timestamp, now: Timestamp) -> bool {
+        later(used_at, self.window) <= now
+    }
+}

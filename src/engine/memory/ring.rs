@@ -1,0 +1,183 @@
+//! One topic: the messages it keeps, oldest first, and what it remembers of others.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::tree::{Leaf, Loss, Start};
+use crate::engine::Kept;
+use crate::engine::retention::{Held, Terms};
+use crate::message::Message;
+use crate::message::cursor::{Cursor, Sequence};
+use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+
+/// What the log knows of one topic.
+#[derive(Debug)]
+pub(super) struct Ring {
+    pub(super) topic: Topic,
+    pub(super) leaf: Leaf,
+    pub(super) terms: Terms,
+    /// The newest message ever, kept or not.
+    pub(super) previous: Option<Cursor>,
+    /// Idempotency ids within their window.
+    pub(super) ids: HashMap<Arc<str>, Used>,
+    /// When the oldest message may be past its age, as noted in the log's timetable.
+    pub(super) due: Option<Timestamp>,
+    /// True while the log's list of empty topics has it.
+    pub(super) is_listed: bool,
+    messages: VecDeque<Arc<Message>>,
+    bytes: u64,
+    conflation: Option<Box<Conflation>>,
+}
+
+/// The publish that used an id.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Used {
+    pub(super) cursor: Cursor,
+    pub(super) published_at: Timestamp,
+}
+
+/// What a conflating topic remembers besides.
+#[derive(Debug, Default)]
+struct Conflation {
+    /// The newest message of each key that is kept.
+    newest: HashMap<Box<str>, u64>,
+    /// Forgotten messages that newer ones stand for, oldest first. All of them come after the
+    /// topic's newest loss and before its oldest kept message.
+    replaced: VecDeque<Loss>,
+}
+
+/// What became of the oldest message.
+#[derive(Debug)]
+pub(super) struct Forgotten {
+    pub(super) message: Arc<Message>,
+    /// True when a newer message of its key is kept in a conflating topic.
+    pub(super) is_replaced: bool,
+}
+
+impl Ring {
+    pub(super) fn new(topic: Topic, leaf: Leaf, terms: Terms) -> Self {
+        Self {
+            topic,
+            leaf,
+            terms,
+            previous: None,
+            ids: HashMap::new(),
+            due: None,
+            is_listed: false,
+            messages: VecDeque::new(),
+            bytes: 0,
+            conflation: terms.conflate.then(Box::default),
+        }
+    }
+
+    pub(super) fn push(&mut self, message: Arc<Message>) {
+        if let Some(conflation) = &mut self.conflation {
+            let (key, sequence) = (message.conflation_key(), message.cursor.sequence.0);
+            match conflation.newest.get_mut(key) {
+                Some(newest) => *newest = sequence,
+                None => drop(conflation.newest.insert(key.into(), sequence)),
+            }
+        }
+        self.previous = Some(message.cursor);
+        self.bytes += message.cost() as u64;
+        self.messages.push_back(message);
+    }
+
+    pub(super) fn forget_oldest(&mut self) -> Option<Forgotten> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.cost() as u64;
+        let mut is_replaced = false;
+        if let Some(conflation) = &mut self.conflation {
+            let key = message.conflation_key();
+            let newest = conflation.newest.get(key).copied().unwrap_or_default();
+            is_replaced = newest > message.cursor.sequence.0;
+            if !is_replaced {
+                conflation.newest.remove(key);
+            }
+        }
+        Some(Forgotten { message, is_replaced })
+    }
+
+    /// Remembers a forgotten message that a newer one stands for.
+    pub(super) fn replace(&mut self, loss: Loss) {
+        if let Some(conflation) = &mut self.conflation {
+            conflation.replaced.push_back(loss);
+        }
+    }
+
+    pub(super) fn oldest_replaced(&self) -> Option<Loss> {
+        self.conflation.as_ref()?.replaced.front().copied()
+    }
+
+    pub(super) fn drop_oldest_replaced(&mut self) -> Option<Loss> {
+        self.conflation.as_mut()?.replaced.pop_front()
+    }
+
+    pub(super) fn replaced_count(&self) -> usize {
+        self.conflation.as_ref().map_or(0, |conflation| conflation.replaced.len())
+    }
+
+    /// How many messages a reader misses up to a place because newer ones stand for them.
+    pub(super) fn conflated(&self, start: Start, upto: u64) -> u64 {
+        let Some(conflation) = &self.conflation else { return 0 };
+        // Messages go in log order: where `misses` has become true it stays true.
+        let first = conflation.replaced.partition_point(|&loss| !start.misses(loss));
+        let end = conflation.replaced.partition_point(|loss| loss.sequence <= upto);
+        end.saturating_sub(first) as u64
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(super) fn oldest(&self) -> Option<&Arc<Message>> {
+        self.messages.front()
+    }
+
+    pub(super) fn newest(&self) -> Option<&Arc<Message>> {
+        self.messages.back()
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&Arc<Message>> {
+        self.messages.get(index)
+    }
+
+    /// How many of the kept messages stand at or before a place.
+    pub(super) fn count_upto(&self, place: Sequence) -> usize {
+        self.messages.partition_point(|message| message.cursor.sequence <= place)
+    }
+
+    pub(super) fn held(&self) -> Option<Held> {
+        let oldest = self.oldest()?.published_at;
+        Some(Held { messages: self.messages.len() as u64, bytes: self.bytes, oldest })
+    }
+
+    /// What is told of the topic; `None` when it keeps nothing.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let (oldest, newest) = (self.oldest()?, self.newest()?);
+        Some(Kept {
+            topic: self.topic.clone(),
+            messages: self.messages.len() as u64,
+            bytes: self.bytes,
+            first: oldest.cursor,
+            last: newest.cursor,
+            last_published_at: newest.published_at,
+        })
+    }
+
+    /// The newest messages before a place, newest first.
+    pub(super) fn tail(&self, before: Sequence, count: usize) -> Vec<Arc<Message>> {
+        let end = self.messages.partition_point(|message| message.cursor.sequence < before);
+        self.messages.range(..end).rev().take(count).map(Arc::clone).collect()
+    }
+
+    /// True when nothing speaks for remembering the topic.
+    pub(super) fn is_idle(&self) -> bool {
+        self.messages.is_empty() && self.ids.is_empty()
+    }
+}

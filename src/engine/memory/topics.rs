@@ -1,0 +1,96 @@
+//! All topics that the log remembers: by name, in the order of names, and as a tree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Bound, Index, IndexMut};
+
+use slab::Slab;
+
+use super::ring::Ring;
+use super::tree::{Search, Tree};
+use crate::engine::retention::Terms;
+use crate::message::filter::{Filter, Filters};
+use crate::message::topic::Topic;
+
+/// A topic's short name for as long as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Slot(usize);
+
+#[derive(Debug)]
+pub(super) struct Topics {
+    rings: Slab<Ring>,
+    /// Clients choose the names: the hash has to withstand names that were made to collide.
+    slots: HashMap<Topic, Slot>,
+    names: BTreeMap<Topic, Slot>,
+    pub(super) tree: Tree,
+}
+
+impl Topics {
+    pub(super) fn new() -> Self {
+        let (rings, slots, names) = (Slab::new(), HashMap::new(), BTreeMap::new());
+        Self { rings, slots, names, tree: Tree::new() }
+    }
+
+    pub(super) fn slot(&self, topic: &Topic) -> Option<Slot> {
+        self.slots.get(topic).copied()
+    }
+
+    pub(super) fn get(&self, topic: &Topic) -> Option<&Ring> {
+        self.slot(topic).map(|slot| &self[slot])
+    }
+
+    /// Begins to remember a topic; `head` is the newest place of the log.
+    pub(super) fn insert(&mut self, topic: &Topic, terms: Terms, head: u64) -> Slot {
+        let entry = self.rings.vacant_entry();
+        let slot = Slot(entry.key());
+        let leaf = self.tree.insert(topic, slot, head);
+        entry.insert(Ring::new(topic.clone(), leaf, terms));
+        self.slots.insert(topic.clone(), slot);
+        self.names.insert(topic.clone(), slot);
+        slot
+    }
+
+    /// Remembers nothing of a topic any more but that it has lost messages.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let ring = self.rings.remove(slot.0);
+        self.slots.remove(&ring.topic);
+        self.names.remove(&ring.topic);
+        self.tree.remove(ring.leaf);
+    }
+
+    /// The topics that match, or `None` when that takes too many looks.
+    pub(super) fn matching(&self, filters: &Filters, looks_max: usize) -> Option<Vec<Slot>> {
+        let mut search = Search { slots: Vec::new(), looks_left: looks_max };
+        self.tree.find(filters, &mut search).then_some(search.slots)
+    }
+
+    /// Topics whose names may match, in the order of names, beginning after one.
+    pub(super) fn named<'a>(
+        &'a self,
+        matching: &'a Filter,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Ring> {
+        let prefix = matching.literal_prefix();
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        self.names
+            .range::<str, _>((start, Bound::Unbounded))
+            .take_while(move |(name, _)| name.as_str().starts_with(prefix))
+            .map(|(_, &slot)| &self[slot])
+    }
+}
+
+impl Index<Slot> for Topics {
+    type Output = Ring;
+
+    fn index(&self, slot: Slot) -> &Ring {
+        &self.rings[slot.0]
+    }
+}
+
+impl IndexMut<Slot> for Topics {
+    fn index_mut(&mut self, slot: Slot) -> &mut Ring {
+        &mut self.rings[slot.0]
+    }
+}

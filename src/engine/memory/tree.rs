@@ -1,0 +1,234 @@
+//! Topics as a tree of tokens: which of them match a filter, and how much they have lost.
+//!
+//! Every node knows the newest loss anywhere below it, so that a reader of ten thousand topics
+//! learns in one step that none of them has lost anything since.
+
+use std::collections::BTreeMap;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::topics::Slot;
+use crate::message::filter::{Filter, Filters};
+use crate::message::topic::Topic;
+
+/// All topics that the engine remembers, and what is left of those it has forgotten.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: Slab<Node>,
+}
+
+/// A topic's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leaf(usize);
+
+/// That a message is gone: where it stood, and when it went, counted in losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Loss {
+    pub(super) sequence: u64,
+    pub(super) moment: u64,
+}
+
+/// A reader misses what stood after this place and went after this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) after: u64,
+    pub(super) moment: u64,
+}
+
+/// Topics found, and at how many more a wildcard may look.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) slots: Vec<Slot>,
+    pub(super) looks_left: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    parent: usize,
+    token: Box<str>,
+    children: BTreeMap<Box<str>, usize>,
+    topic: Option<Slot>,
+    /// Head of the log when this node came to be: what was lost here earlier is in `gone` above.
+    born: u64,
+    /// The newest loss of the topic at this very node.
+    own: Loss,
+    /// The newest loss of nodes below that are no more.
+    gone: Loss,
+    /// The newest loss of all that is or was below.
+    under: Loss,
+}
+
+const ROOT: usize = 0;
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        let mut nodes = Slab::new();
+        nodes.insert(Node::new(ROOT, "", 0));
+        Self { nodes }
+    }
+
+    /// Takes a topic in; `head` is the newest place of the log.
+    pub(super) fn insert(&mut self, topic: &Topic, slot: Slot, head: u64) -> Leaf {
+        let mut at = ROOT;
+        for token in topic.tokens() {
+            let known = self.nodes[at].children.get(token).copied();
+            at = known.unwrap_or_else(|| self.grow(at, token, head));
+        }
+        self.nodes[at].topic = Some(slot);
+        Leaf(at)
+    }
+
+    fn grow(&mut self, parent: usize, token: &str, head: u64) -> usize {
+        let child = self.nodes.insert(Node::new(parent, token, head));
+        self.nodes[parent].children.insert(token.into(), child);
+        child
+    }
+
+    /// Lets a topic go; its losses stay with the nearest node that is left.
+    pub(super) fn remove(&mut self, leaf: Leaf) {
+        let mut at = leaf.0;
+        self.nodes[at].topic = None;
+        while at != ROOT && self.nodes[at].is_bare() {
+            let node = self.nodes.remove(at);
+            let parent = &mut self.nodes[node.parent];
+            parent.children.remove(&node.token);
+            parent.gone.join(node.own);
+            parent.gone.join(node.gone);
+            at = node.parent;
+        }
+    }
+
+    /// Notes that a topic lost a message.
+    pub(super) fn lose(&mut self, leaf: Leaf, loss: Loss) {
+        let mut at = leaf.0;
+        self.nodes[at].own.join(loss);
+        while at != ROOT {
+            at = self.nodes[at].parent;
+            self.nodes[at].under.join(loss);
+        }
+    }
+
+    /// The highest place after the start at which a matching topic has, or may have, lost a
+    /// message that the reader misses.
+    pub(super) fn lost(&self, filters: &Filters, start: Start) -> Option<u64> {
+        let mut highest = start;
+        for filter in filters {
+            self.raise(ROOT, &tokens(filter), &mut highest);
+        }
+        (highest.after > start.after).then_some(highest.after)
+    }
+
+    fn raise(&self, at: usize, tokens: &[&str], highest: &mut Start) {
+        let node = &self.nodes[at];
+        let Some((&token, rest)) = tokens.split_first() else {
+            highest.raise(node.own);
+            return;
+        };
+        if !highest.misses(node.under) {
+            return;
+        }
+        match token {
+            // At moment 0 every loss counts, so that one look at the sum is exact.
+            ">" if highest.moment == 0 => highest.raise(node.under),
+            ">" => {
+                highest.raise(node.gone);
+                for &child in node.children.values() {
+                    highest.raise(self.nodes[child].own);
+                    self.raise(child, tokens, highest);
+                }
+            }
+            "*" => {
+                highest.raise(node.gone);
+                node.children.values().for_each(|&child| self.raise(child, rest, highest));
+            }
+            literal => match node.children.get(literal) {
+                Some(&child) => {
+                    let sequence = node.gone.sequence.min(self.nodes[child].born);
+                    highest.raise(Loss { sequence, ..node.gone });
+                    self.raise(child, rest, highest);
+                }
+                None => highest.raise(node.gone),
+            },
+        }
+    }
+
+    /// Finds the topics that match; false when there are too many to look at.
+    pub(super) fn find(&self, filters: &Filters, search: &mut Search) -> bool {
+        let complete = filters.iter().all(|filter| self.find_below(ROOT, &tokens(filter), search));
+        search.slots.sort_unstable();
+        search.slots.dedup();
+        complete
+    }
+
+    fn find_below(&self, at: usize, tokens: &[&str], search: &mut Search) -> bool {
+        let node = &self.nodes[at];
+        let Some((&token, rest)) = tokens.split_first() else {
+            search.slots.extend(node.topic);
+            return true;
+        };
+        let mut children = node.children.values();
+        match token {
+            ">" => children.all(|&child| {
+                search.slots.extend(self.nodes[child].topic);
+                search.look() && self.find_below(child, tokens, search)
+            }),
+            "*" => children.all(|&child| search.look() && self.find_below(child, rest, search)),
+            literal => match node.children.get(literal) {
+                Some(&child) => self.find_below(child, rest, search),
+                None => true,
+            },
+        }
+    }
+}
+
+impl Search {
+    fn look(&mut self) -> bool {
+        let may = self.looks_left > 0;
+        self.looks_left = self.looks_left.saturating_sub(1);
+        may
+    }
+}
+
+fn tokens(filter: &Filter) -> SmallVec<[&str; 8]> {
+    filter.tokens().collect()
+}
+
+impl Node {
+    fn new(parent: usize, token: &str, born: u64) -> Self {
+        let none = Loss::default();
+        Self {
+            parent,
+            token: token.into(),
+            children: BTreeMap::new(),
+            topic: None,
+            born,
+            own: none,
+            gone: none,
+            under: none,
+        }
+    }
+
+    fn is_bare(&self) -> bool {
+        self.topic.is_none() && self.children.is_empty()
+    }
+}
+
+impl Loss {
+    fn join(&mut self, other: Self) {
+        self.sequence = self.sequence.max(other.sequence);
+        self.moment = self.moment.max(other.moment);
+    }
+}
+
+impl Start {
+    pub(super) fn misses(self, loss: Loss) -> bool {
+        loss.sequence > self.after && loss.moment > self.moment
+    }
+
+    fn raise(&mut self, loss: Loss) {
+        if self.misses(loss) {
+            self.after = loss.sequence;
+        }
+    }
+}
