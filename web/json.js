@@ -54,7 +54,7 @@ export function jsonView(value, columns) {
   return view;
 }
 
-/** `lead` counts what stands on the line already, after the indent: a key, and the comma to come. */
+/** `lead` counts what stands on the line beside the indent: a key, and the comma to come. */
 function layOut(value, { indent, lead, columns }, write) {
   const isList = Array.isArray(value);
   const isTree = isList || (typeof value === "object" && value !== null && !isRaw(value));

@@ -89,18 +89,17 @@ impl Shard {
             // No await between the broker's join and ours: events of the feed may be delivered at
             // the next one, and this member has to be there.
             if let Next::Live { feed: id, from } = step.next {
-                return self.join(key, slot, &feed, &step.messages, step.conflated, (id, from));
+                return self.join(key, slot, &feed, &step.messages, (id, from));
             }
             let mut messages = step.messages.as_slice();
-            let mut conflated = step.conflated;
-            while !messages.is_empty() || conflated > 0 {
+            self.count_conflated(key, slot, step.conflated);
+            while !messages.is_empty() {
                 self.room(key).await;
-                let (now, rest) = messages.split_at(messages.len().min(CATCH_UP_CHUNK));
-                self.replay(key, slot, &feed, now, std::mem::take(&mut conflated));
-                messages = rest;
+                let taken = self.replay(key, slot, &feed, messages);
+                messages = &messages[taken..];
             }
-            let Next::Read(catch_up) = step.next else { return };
             self.room(key).await;
+            let Next::Read(catch_up) = step.next else { return };
             caught = self.broker.catch_up(catch_up, &feed, self.id).await;
         }
     }
@@ -112,10 +111,11 @@ impl Shard {
         slot: Slot,
         feed: &Rc<Feed>,
         messages: &[Arc<Message>],
-        conflated: u64,
         live: (crate::broker::feed::FeedId, crate::message::cursor::Sequence),
     ) {
-        self.replay(key, slot, feed, messages, conflated);
+        for message in messages {
+            self.replay(key, slot, feed, std::slice::from_ref(message));
+        }
         let mut state = self.state.borrow_mut();
         let is_there = state.connection(key).is_some_and(|c| c.operation(slot).is_some());
         if is_there {
@@ -125,29 +125,33 @@ impl Shard {
         }
     }
 
-    fn replay(
-        &self,
-        key: Key,
-        slot: Slot,
-        feed: &Rc<Feed>,
-        messages: &[Arc<Message>],
-        conflated: u64,
-    ) {
+    /// Queues messages of the log until the outbox is half full, and says how many: one at least.
+    fn replay(&self, key: Key, slot: Slot, feed: &Rc<Feed>, messages: &[Arc<Message>]) -> usize {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
-        if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
-            operation.dropped += conflated;
-        }
-        let mut delivered = 0;
+        let (mut taken, mut delivered) = (0, 0);
         for message in messages {
+            let has_room = state.connection(key).is_none_or(|c| c.has_room(&self.options));
+            if taken > 0 && !has_room {
+                break;
+            }
             let encoded = self.broker.encode(feed, message);
             let overflow = self.broker.overflow(&message.topic);
             let shared = Rc::new(Shared { encoded, message: message.clone(), overflow });
             delivered += u64::from(self.offer_result(&mut state, key, slot, &shared, now));
+            taken += 1;
         }
         self.close_slow(&mut state);
         self.broker.counters().count_delivered(delivered, now);
         self.wake_flusher(&state);
+        taken
+    }
+
+    fn count_conflated(&self, key: Key, slot: Slot, conflated: u64) {
+        let mut state = self.state.borrow_mut();
+        if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
+            operation.dropped += conflated;
+        }
     }
 
     /// Queues a result for one subscription, at its pace.
@@ -246,9 +250,6 @@ impl Shard {
         self.send_last(state, key, slot);
     }
 }
-
-/// Messages of a catch-up that are queued between two looks at the outbox.
-const CATCH_UP_CHUNK: usize = 64;
 
 impl Connection {
     /// Is the outbox at most half full?
