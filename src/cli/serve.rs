@@ -4,8 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::settings::Settings;
+use super::{Error, output};
 use crate::broker::topics::{Overflow, TopicRule};
 use crate::broker::{self, Base, Broker};
 use crate::config::{self, Config};
@@ -18,6 +21,7 @@ use crate::message::cursor::Epoch;
 use crate::message::json::Json;
 use crate::message::time::Timestamp;
 use crate::server::{self, Handle, Layers};
+use crate::telemetry;
 
 /// Pings keep connections alive through proxies, whose usual patience is 30 s and more.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
@@ -29,13 +33,24 @@ const IDEMPOTENCY_IDS_MAX: usize = 1_000_000;
 const DOCUMENTS_BYTES: u64 = 16 << 20;
 const ENCODINGS_BYTES: u64 = 32 << 20;
 
-/// Serves until it is asked to stop.
-pub fn run(config: &Config) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(serve(config))
+/// Serves until it is asked to stop; so does no command at all
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings                                        on 127.0.0.1:4000, messages in memory
+  tidings serve --listen 127.0.0.1:0             a free port; the line it prints has it
+  tidings serve --config /etc/tidings.toml --set limits.connections=200000")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
+    let config = arguments.settings.load()?;
+    telemetry::start_log(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Failed(format!("no runtime: {error}")))?;
+    runtime.block_on(serve(&config)).map_err(Error::Failed)
 }
 
 async fn serve(config: &Config) -> Result<(), String> {
@@ -43,7 +58,10 @@ async fn serve(config: &Config) -> Result<(), String> {
         Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let handle = start(config).await?;
     let admin = handle.admin_address.map(|admin| format!(" (admin on http://{admin})"));
-    println!("tidings serves on http://{}{}", handle.address, admin.unwrap_or_default());
+    let line = format!("tidings serves on http://{}{}", handle.address, admin.unwrap_or_default());
+    if output::print(&format!("{line}\n")).is_err() {
+        tracing::info!("{line}");
+    }
     signals.next().await;
     tracing::info!("draining; a second signal stops at once");
     tokio::select! {
@@ -55,20 +73,12 @@ async fn serve(config: &Config) -> Result<(), String> {
 
 /// Puts the layers together and listens.
 pub async fn start(config: &Config) -> Result<Handle, String> {
-    let now = Instant::now();
-    let shards = shards(config);
-    let options = broker_options(config, shards)?;
-    let base = Base::new(&options, now);
-    let engine = Memory::new(engine_options(config)?, base.feeds.clone());
-    let broker = Arc::new(Broker::new(engine, base, options, system_time()));
-    let registry = Arc::new(Registry::new(registry_limits(config), shards));
-    let schema = Schema::new(broker.clone(), registry.clone(), &graphql_options(config))
-        .map_err(|error| error.to_string())?;
+    let layers = assemble(config)?;
+    let Layers { broker, schema, registry } = &layers;
     let connection = connection_options(config);
-    let shards = Shards::start(shards, &broker, &schema, &registry, &connection)
+    let shards = Shards::start(shards(config), broker, schema, registry, &connection)
         .map_err(|error| error.to_string())?;
-    let exposition = crate::telemetry::exposition(broker.clone());
-    let layers = Layers { broker, schema, registry };
+    let exposition = telemetry::exposition(broker.clone());
     let server = server::Options {
         listen: config.server.listen,
         admin_listen: config.server.admin_listen,
@@ -77,6 +87,19 @@ pub async fn start(config: &Config) -> Result<Handle, String> {
         drain_timeout: config.limits.drain_timeout,
     };
     Handle::start(layers, shards, server, exposition).await.map_err(|error| error.to_string())
+}
+
+/// The layers below the sockets.
+pub(super) fn assemble(config: &Config) -> Result<Layers, String> {
+    let shards = shards(config);
+    let options = broker_options(config, shards)?;
+    let base = Base::new(&options, Instant::now());
+    let engine = Memory::new(engine_options(config)?, base.feeds.clone());
+    let broker = Arc::new(Broker::new(engine, base, options, system_time()));
+    let registry = Arc::new(Registry::new(registry_limits(config), shards));
+    let schema = Schema::new(broker.clone(), registry.clone(), &graphql_options(config))
+        .map_err(|error| error.to_string())?;
+    Ok(Layers { broker, schema, registry })
 }
 
 fn shards(config: &Config) -> usize {
