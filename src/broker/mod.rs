@@ -68,6 +68,10 @@ pub struct Broker {
 /// Events that may wait for one shard before publishers wait.
 const INBOX_EVENTS_MAX: usize = 4096;
 
+/// Messages that a subscription may begin with by `last`: references to them are held until they
+/// are written. Enough for the current values of as many topics.
+const LAST_MESSAGES_MAX: usize = 100_000;
+
 /// One read of a catch-up: small enough that a shard serves others in between.
 const CATCH_UP_READ: Limit = Limit { messages: 256, bytes: 256 << 10 };
 
@@ -223,6 +227,9 @@ impl Broker {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let accept = history::accept(select);
         let batch = self.engine.last(&select.filters, count, accept).await?;
+        if batch.messages.len() > LAST_MESSAGES_MAX {
+            return Err(Error::TooManyMessages { most: LAST_MESSAGES_MAX });
+        }
         let next = Next::Read(CatchUp::from(ReadFrom::After(batch.upto)));
         Ok(Caught { messages: batch.messages, conflated: 0, next })
     }
@@ -325,6 +332,7 @@ impl Broker {
     /// Upkeep, about once a second: forgets what is past its age.
     pub fn sweep(&self, now: Instant) {
         self.engine.sweep();
+        self.feeds.sweep();
         self.topics.sweep(now, |topic| self.engine.topic(topic).is_some());
     }
 }

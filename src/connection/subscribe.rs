@@ -40,6 +40,7 @@ impl Shard {
         let task = tokio::task::spawn_local(this.catch_up(key, slot, feed, plan.position));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
             operation.task = Some(Task(task.abort_handle()));
+            operation.is_catching_up = true;
         }
     }
 
@@ -151,6 +152,9 @@ impl Shard {
         let mut state = self.state.borrow_mut();
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
             operation.dropped += conflated;
+        }
+        if conflated > 0 {
+            self.broker.counters().count_dropped("replaced", conflated, Instant::now());
         }
     }
 
