@@ -17,6 +17,7 @@ pub mod input;
 pub mod mutation;
 pub mod output;
 pub mod persisted;
+pub mod positions;
 pub mod publish;
 pub mod query;
 pub mod raw;
@@ -293,3 +294,6 @@ impl<'a> Start<'a> {
 fn one(error: Error) -> Vec<Error> {
     vec![error]
 }
+
+#[cfg(test)]
+mod tests;
