@@ -54,9 +54,9 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// An empty cache for so many bytes of texts.
+    /// An empty cache for so many bytes of documents.
     pub fn new(bytes: u64, limits: Limits) -> Self {
-        const USUAL_BYTES: u64 = 512;
+        const USUAL_BYTES: u64 = 300 * TREE_BYTES;
         let items = usize::try_from(bytes / USUAL_BYTES).unwrap_or(usize::MAX);
         Self { cache: Cache::with_weighter(items, bytes, ByBytes), limits }
     }
@@ -167,13 +167,16 @@ fn syntax(error: &ParseError) -> Error {
     }
 }
 
-/// A document weighs its text; its tree is larger by a constant factor.
+/// Bytes of a document's tree for each byte of its text, at most: fields of one letter are the
+/// worst, long lists of digits come next.
+const TREE_BYTES: u64 = 128;
+
+/// A document weighs its tree.
 #[derive(Debug, Clone)]
 struct ByBytes;
 
 impl Weighter<Box<str>, Arc<Document>> for ByBytes {
     fn weight(&self, text: &Box<str>, _: &Arc<Document>) -> u64 {
-        const ENTRY: u64 = 128;
-        ENTRY + text.len() as u64
+        text.len() as u64 * TREE_BYTES
     }
 }

@@ -92,7 +92,9 @@ impl<'a> Walk<'a> {
         match (&ty.shape, literal) {
             (_, Literal::Variable(name)) => self.variable(ty, false, name, position),
             (Shape::List(item), Literal::List(items)) => {
-                items.iter().for_each(|one| self.literal(item, one, position));
+                for one in items {
+                    self.literal(item, one, position);
+                }
             }
             (_, Literal::Null) => {}
             (Shape::List(item), single) => self.literal(item, single, position),

@@ -80,7 +80,7 @@ impl Fixture {
         let broker = Arc::new(Broker::new(engine, base, options, Timestamp::from_micros(0)));
         let options = Options {
             limits,
-            documents_bytes: 1 << 20,
+            documents_bytes: 1 << 26,
             persisted_bytes: 1 << 20,
             shown_limits: Json::parse(r#"{"query_depth":12}"#).unwrap(),
         };

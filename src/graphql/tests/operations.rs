@@ -91,6 +91,21 @@ fn a_failed_field_is_null_where_its_type_allows_it() {
 }
 
 #[test]
+fn a_response_of_gigabytes_is_refused() {
+    let fixture = Fixture::new();
+    let payload = "x".repeat(900);
+    let item = format!(r#"{{"topic":"t","payload":"{payload}"}}"#);
+    let variables = format!(r#"{{"m":[{}]}}"#, vec![item; 1000].join(","));
+    let document = "mutation($m: [PublishInput!]!) { publishMany(messages: $m) { __typename } }";
+    fixture.send(&request(document, &variables));
+    let aliases: String = (0..50).map(|index| format!("p{index}: payload ")).collect();
+    let result = fixture
+        .ask(&format!(r#"{{ history(topics: "t", last: 1000) {{ nodes {{ {aliases} }} }} }}"#));
+    assert!(result.starts_with(r#"{"data":null,"#));
+    assert!(result.contains("LIMIT_EXCEEDED"));
+}
+
+#[test]
 fn administrators_alone_may_purge_disconnect_and_look() {
     let mut fixture = Fixture::new();
     std::sync::Arc::make_mut(&mut fixture.caller).admin = false;
