@@ -13,12 +13,21 @@
 //! | 5 | `engine`, `auth`, `protocol`, `websocket`, `plan` |
 //! | 6 | `message` |
 
+pub mod cli;
+pub mod config;
+pub mod telemetry;
+
+pub mod server;
+
+pub mod connection;
+
 pub mod graphql;
 
 pub mod broker;
 
 pub mod engine;
 pub mod plan;
+pub mod protocol;
 pub mod websocket;
 
 pub mod message;

@@ -2,10 +2,12 @@
 //! the reading ends, so that between the two there is no gap and no duplicate.
 //!
 //! ```text
-//!            read                    read reached the head
-//! Reading ─────────► messages ─┐  ┌─────────────────────────► join ──► Joined
-//!    ▲                         │  │                             │
-//!    └─────────────────────────┴──┘◄───────── Behind ───────────┘
+//!             messages: the subscriber takes them, when it has room
+//!            ┌───────────────┐
+//!            ▼               │
+//! ──────► Reading ────► Reached ────► joined, with the few that came since the read
+//!            ▲               │
+//!            └─── behind ────┘
 //! ```
 //! Nothing is queued while it reads: a slow subscriber costs a position in the log, not a buffer.
 //! This file is the pure part; [`Broker::catch_up`](super::Broker::catch_up) runs it.
@@ -22,6 +24,8 @@ use crate::plan::Select;
 #[derive(Debug)]
 pub struct CatchUp {
     from: From,
+    /// A read has reached this place and its messages are taken: the feed may be joined here.
+    reached: Option<Sequence>,
     /// Messages before this time are passed over.
     since: Option<Timestamp>,
     /// Reads at [`From::After`] that lost messages begin anew with what is kept: true only for
@@ -34,58 +38,49 @@ pub struct CatchUp {
 pub enum Step {
     /// Read from here.
     Read(From),
-    /// All that was in the log has been read: join the feed at this place.
+    /// Join the feed at this place, if it is not too far behind.
     Join(Sequence),
 }
 
 impl CatchUp {
     /// Begins at a place of the log.
     pub fn from(from: From) -> Self {
-        Self { from, since: None, lenient: false }
+        Self { from, reached: None, since: None, lenient: false }
     }
 
     /// Begins with what was accepted at this time or later; `before` is the place before that.
     pub fn since(time: Timestamp, before: Sequence) -> Self {
-        Self { from: From::After(before), since: Some(time), lenient: true }
+        Self { from: From::After(before), reached: None, since: Some(time), lenient: true }
     }
 
-    /// What comes first.
-    pub fn start(&self) -> Step {
-        Step::Read(self.from)
+    /// What comes next.
+    pub fn next(&self) -> Step {
+        self.reached.map_or(Step::Read(self.from), Step::Join)
     }
 
-    /// Takes what a read brought; `head` is the log's newest place after it. Returns the messages
-    /// to deliver and what comes next.
-    pub fn read(
-        &mut self,
-        batch: Batch,
-        head: Sequence,
-        select: &Select,
-    ) -> (Vec<Arc<Message>>, Step) {
-        let mut messages = batch.messages;
-        let since = self.since;
-        messages.retain(|message| {
-            since.is_none_or(|time| message.published_at >= time) && passes(select, message)
-        });
+    /// Takes what a read brought, and returns the messages to deliver.
+    pub fn read(&mut self, batch: Batch, select: &Select) -> Vec<Arc<Message>> {
         self.from = From::After(batch.upto);
+        self.reached = Some(batch.upto);
         self.lenient = false;
-        let step = if batch.upto >= head { Step::Join(batch.upto) } else { self.start() };
-        (messages, step)
+        let since = self.since;
+        let is_in_time = |message: &Message| since.is_none_or(|time| message.published_at >= time);
+        let mut messages = batch.messages;
+        messages.retain(|message| is_in_time(message) && passes(select, message));
+        messages
     }
 
-    /// The read found that messages after its place are gone. `None`: the subscription ends.
-    pub fn expired(&mut self) -> Option<Step> {
-        if !self.lenient {
-            return None;
-        }
+    /// The read found that messages after its place are gone. False: the subscription ends.
+    pub fn may_begin_anew(&mut self) -> bool {
+        let may = self.lenient;
         self.lenient = false;
         self.from = From::Earliest;
-        Some(self.start())
+        may
     }
 
     /// The feed has moved on too far since the read: read on.
-    pub fn behind(&self) -> Step {
-        self.start()
+    pub fn behind(&mut self) {
+        self.reached = None;
     }
 }
 

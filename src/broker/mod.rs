@@ -227,49 +227,41 @@ impl Broker {
         Ok(Caught { messages: batch.messages, conflated: 0, next })
     }
 
-    /// One step of replay, then live: reads once, and joins when the end is reached.
+    /// One step of replay, then live: messages of the log, or the membership with the few that
+    /// came since the last step.
     pub async fn catch_up(
         &self,
         mut catch_up: CatchUp,
         feed: &Feed,
         shard: ShardId,
     ) -> Result<Caught, Error> {
-        let mut step = catch_up.start();
-        let (mut messages, mut conflated) = (Vec::new(), 0);
         loop {
-            step = match step {
-                Step::Read(from) => {
-                    if !messages.is_empty() {
-                        return Ok(Caught { messages, conflated, next: Next::Read(catch_up) });
+            match catch_up.next() {
+                Step::Join(at) => match self.feeds.join(feed, shard, Some(at)) {
+                    Join::Behind => catch_up.behind(),
+                    Join::Joined { feed: id, from, mut tail } => {
+                        tail.retain(|message| catch_up::passes(&feed.select, message));
+                        let next = Next::Live { feed: id, from };
+                        return Ok(Caught { messages: tail, conflated: 0, next });
                     }
+                },
+                Step::Read(from) => {
                     // A long stretch of the log in which nothing matches must not hold up others.
                     tokio::task::consume_budget().await;
                     match self.engine.read(&feed.select.filters, from, CATCH_UP_READ).await {
                         Ok(batch) => {
-                            conflated += batch.conflated;
-                            let read = catch_up.read(batch, self.engine.head(), &feed.select);
-                            messages.extend(read.0);
-                            read.1
+                            let conflated = batch.conflated;
+                            let messages = catch_up.read(batch, &feed.select);
+                            if !messages.is_empty() || conflated > 0 {
+                                let next = Next::Read(catch_up);
+                                return Ok(Caught { messages, conflated, next });
+                            }
                         }
-                        Err(error @ EngineError::Expired { .. }) => {
-                            catch_up.expired().ok_or(error)?
-                        }
+                        Err(EngineError::Expired { .. }) if catch_up.may_begin_anew() => {}
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Step::Join(at) => match self.feeds.join(feed, shard, Some(at)) {
-                    Join::Behind => catch_up.behind(),
-                    Join::Joined { feed: id, from, tail } => {
-                        let passing = |m: &Arc<Message>| catch_up::passes(&feed.select, m);
-                        messages.extend(tail.into_iter().filter(passing));
-                        return Ok(Caught {
-                            messages,
-                            conflated,
-                            next: Next::Live { feed: id, from },
-                        });
-                    }
-                },
-            };
+            }
         }
     }
 
@@ -283,6 +275,11 @@ impl Broker {
             Ok(encoded) => encoded,
             Err(never) => match never {},
         }
+    }
+
+    /// What happens to messages of this topic when a subscriber is slow.
+    pub fn overflow(&self, topic: &Topic) -> topics::Overflow {
+        self.topics.overflow(topic)
     }
 
     /// The queue of a shard.

@@ -12,6 +12,11 @@ const MESSAGES_MAX: usize = 512;
 /// Their bytes, by [`Message::cost`]: they may outlive what the engine keeps.
 const BYTES_MAX: usize = 4 << 20;
 
+/// What a join may bring along without asking whether the subscriber has room for it.
+const TAIL_MESSAGES_MAX: usize = 64;
+/// Their bytes, by [`Message::cost`].
+const TAIL_BYTES_MAX: usize = 64 << 10;
+
 /// Every message from `from` to the head, in log order.
 #[derive(Debug, Default)]
 pub struct Recent {
@@ -43,14 +48,22 @@ impl Recent {
         self.head
     }
 
-    /// What matches after a place; `None` when the place is further back than this reaches.
+    /// What matches after a place; `None` when the place is further back than this reaches, or
+    /// when it is too much to be taken at once.
     pub fn after(&self, at: Sequence, filters: &Filters) -> Option<Vec<Arc<Message>>> {
         if at < self.complete_after {
             return None;
         }
         let newer = self.messages.iter().rev().take_while(|message| message.cursor.sequence > at);
         let matching = newer.filter(|message| filters.matches(&message.topic));
-        let mut tail: Vec<_> = matching.cloned().collect();
+        let (mut tail, mut bytes) = (Vec::new(), 0);
+        for message in matching {
+            bytes += message.cost();
+            if tail.len() == TAIL_MESSAGES_MAX || bytes > TAIL_BYTES_MAX {
+                return None;
+            }
+            tail.push(message.clone());
+        }
         tail.reverse();
         Some(tail)
     }

@@ -97,9 +97,17 @@ impl Topics {
         if let Some(state) = self.states.get(topic) {
             return state.clone();
         }
-        let overflow = self.rule(topic).map(|rule| rule.overflow).unwrap_or_default();
+        let overflow = self.overflow(topic);
         let new = || TopicState { overflow, published: Rate::new(now), delivered: Rate::new(now) };
         self.states.entry(topic.clone()).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    /// What happens to its messages when a subscriber is slow.
+    pub fn overflow(&self, topic: &Topic) -> Overflow {
+        if let Some(state) = self.states.get(topic) {
+            return state.overflow;
+        }
+        self.rule(topic).map(|rule| rule.overflow).unwrap_or_default()
     }
 
     /// May clients join this topic?

@@ -5,6 +5,8 @@
 
 mod ids;
 mod list;
+#[cfg(test)]
+mod model;
 mod read;
 mod ring;
 mod state;

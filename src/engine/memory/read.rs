@@ -19,12 +19,21 @@ use crate::message::cursor::Sequence;
 use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
 
-/// Topics that a read looks at, before it rather goes along the log.
-const TOPIC_LOOKS_MAX: usize = 512;
-/// Entries of the log that one read looks at, some 50 ns each.
-const ENTRY_LOOKS_MAX: usize = 2048;
-/// Messages that one read returns, whatever its limit.
-const MESSAGES_MAX: usize = 2048;
+/// How much one read looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looks {
+    /// Topics, before it rather goes along the log.
+    pub(super) topics_max: usize,
+    /// Entries of the log; it returns no more messages than this, whatever its limit.
+    pub(super) entries_max: usize,
+}
+
+impl Default for Looks {
+    /// An entry or a topic takes up to 100 ns.
+    fn default() -> Self {
+        Self { topics_max: 512, entries_max: 2048 }
+    }
+}
 
 /// The messages of a read, up to its limit.
 #[derive(Debug)]
@@ -52,13 +61,15 @@ impl State {
         if start.after > self.head {
             return Err(Error::Expired { earliest: Some(self.cursor(self.head)) });
         }
-        if let Some(lost) = self.topics.tree.lost(filters, start) {
-            return Err(Error::Expired { earliest: Some(self.cursor(lost)) });
+        if self.topics.tree.lost(filters, start).is_some() {
+            // Who resumes there misses whatever was lost after it, at any moment.
+            let lost = self.topics.tree.lost(filters, Start { moment: 0, ..start });
+            return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
         }
         // It is not worth while to look at more topics than there are entries to come.
         let entries = usize::try_from(self.head - start.after).unwrap_or(usize::MAX);
-        let looks = TOPIC_LOOKS_MAX.min(entries);
-        let page = Page::new(limit);
+        let looks = self.looks.topics_max.min(entries);
+        let page = Page::new(limit, self.looks);
         Ok(match self.topics.matching(filters, looks) {
             Some(slots) => self.merge(&slots, start, page),
             None => self.scan(filters, start, page),
@@ -94,7 +105,7 @@ impl State {
         let mut upto = self.head;
         let mut verdicts = Verdicts::new(&self.topics, filters);
         for (looks, (&sequence, kept)) in self.kept_after(start.after).enumerate() {
-            let is_over = looks == ENTRY_LOOKS_MAX
+            let is_over = looks == self.looks.entries_max
                 || (verdicts.matches(kept.slot) && !page.take(&kept.message));
             if is_over {
                 upto = sequence - 1;
@@ -104,7 +115,7 @@ impl State {
         let range = (Bound::Excluded(start.after), Bound::Included(upto));
         let mut conflated = 0;
         for (looks, (&sequence, replaced)) in self.replaced.range(range).enumerate() {
-            if looks == ENTRY_LOOKS_MAX {
+            if looks == self.looks.entries_max {
                 upto = sequence - 1;
                 page.cut(upto);
                 break;
@@ -128,8 +139,8 @@ impl State {
     ) -> Batch {
         let before = before.map_or(self.head + 1, |before| before.0);
         let entries = usize::try_from(before).unwrap_or(usize::MAX);
-        let looks = TOPIC_LOOKS_MAX.min(entries);
-        let page = Page::new(limit);
+        let looks = self.looks.topics_max.min(entries);
+        let page = Page::new(limit, self.looks);
         match self.topics.matching(filters, looks) {
             Some(slots) => self.merge_back(&slots, before, page),
             None => self.scan_back(filters, before, page),
@@ -159,7 +170,7 @@ impl State {
         let mut upto = 0;
         let mut verdicts = Verdicts::new(&self.topics, filters);
         for (looks, (&sequence, kept)) in self.kept.range(..before).rev().enumerate() {
-            let is_over = looks == ENTRY_LOOKS_MAX
+            let is_over = looks == self.looks.entries_max
                 || (verdicts.matches(kept.slot) && !page.take(&kept.message));
             if is_over {
                 upto = sequence + 1;
@@ -186,8 +197,8 @@ impl State {
 }
 
 impl Page {
-    fn new(limit: Limit) -> Self {
-        let messages = limit.messages.clamp(1, MESSAGES_MAX);
+    fn new(limit: Limit, looks: Looks) -> Self {
+        let messages = limit.messages.clamp(1, looks.entries_max);
         Self { messages: Vec::new(), bytes: 0, limit: Limit { messages, ..limit } }
     }
 

@@ -157,6 +157,15 @@ impl Ring {
         Some(Held { messages: self.messages.len() as u64, bytes: self.bytes, oldest })
     }
 
+    /// When the oldest message is past its age.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.oldest().and_then(|oldest| self.terms.keep.deadline(oldest.published_at))
+    }
+
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
     /// What is told of the topic; `None` when it keeps nothing.
     pub(super) fn kept(&self) -> Option<Kept> {
         let (oldest, newest) = (self.oldest()?, self.newest()?);

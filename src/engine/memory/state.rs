@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Options;
 use super::ids::Ids;
+use super::read::Looks;
 use super::ring::Used;
 use super::times::Times;
 use super::topics::{Slot, Topics};
@@ -32,6 +33,7 @@ pub(super) struct State {
     pub(super) bytes: u64,
     /// Topics that keep messages.
     pub(super) filled: u64,
+    pub(super) looks: Looks,
     retention: Retention,
     memory_bytes: u64,
     /// The newest time that the clock has given.
@@ -83,6 +85,7 @@ impl State {
             times: Times::default(),
             bytes: 0,
             filled: 0,
+            looks: Looks::default(),
             retention: options.retention,
             memory_bytes: options.memory_bytes,
             now: Timestamp::from_micros(i64::MIN),
@@ -119,6 +122,10 @@ impl State {
             let terms = self.retention.terms(&draft.topic);
             self.topics.insert(&draft.topic, terms, self.head)
         });
+        // What is past its age goes first: a message that comes later does not stand for it.
+        while self.topics[slot].is_expired(now) {
+            self.forget_oldest(slot);
+        }
         let cursor = self.cursor(self.head + 1);
         let previous = self.topics[slot].previous;
         let place = Place { cursor, previous, published_at: now };
@@ -128,6 +135,7 @@ impl State {
             let id: Arc<str> = id.into();
             self.topics[slot].ids.insert(Arc::clone(&id), used);
             self.ids.push(slot, id, used);
+            self.expire_ids(now, 1);
         }
         self.keep(slot, Arc::clone(&message));
         self.trim(slot, now);
@@ -182,7 +190,12 @@ impl State {
         while self.bytes > self.memory_bytes
             && let Some((_, oldest)) = self.kept.first_key_value()
         {
-            self.forget_oldest(oldest.slot);
+            let slot = oldest.slot;
+            if self.is_due(now) {
+                self.expire(now, 1);
+            } else {
+                self.forget_oldest(slot);
+            }
         }
     }
 
@@ -243,18 +256,20 @@ impl State {
             let Some(&(time, slot)) = self.due.first().filter(|&&(time, _)| time <= now) else {
                 return true;
             };
-            let ring = &self.topics[slot];
-            let next =
-                ring.oldest().and_then(|oldest| ring.terms.keep.deadline(oldest.published_at));
-            if next.is_some_and(|deadline| deadline <= now) {
+            if self.topics[slot].is_expired(now) {
                 self.forget_oldest(slot);
             } else {
+                let next = self.topics[slot].deadline();
                 self.due.remove(&(time, slot));
                 self.due.extend(next.map(|deadline| (deadline, slot)));
                 self.topics[slot].due = next;
             }
         }
-        self.due.first().is_none_or(|&(time, _)| time > now)
+        !self.is_due(now)
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.due.first().is_some_and(|&(time, _)| time <= now)
     }
 
     /// Forgets ids past their window; false when the budget did not suffice.

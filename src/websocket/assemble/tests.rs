@@ -242,7 +242,7 @@ fn memory_is_given_back() {
     }
     assert_eq!(run(&mut assembler, &[&bytes[bytes.len() - 1..]]).0, [text("Hello")]);
     assert!(assembler.open.is_none());
-    assert!(size_of::<Assembler>() <= 32);
+    assert!(size_of::<Assembler>() <= 24);
 }
 
 fn any_frames() -> impl Strategy<Value = Vec<u8>> {

@@ -1,0 +1,184 @@
+//! What a run measured, and what it says to people.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use indicatif::{BinaryBytes, HumanCount};
+use serde::Serialize;
+
+use super::machine;
+use super::tally::Tally;
+
+/// A look at the processes involved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sample {
+    /// Processor time of the server so far, in seconds.
+    server_cpu: Option<f64>,
+    server_rss: Option<u64>,
+    /// The same of the load.
+    load_cpu: Option<f64>,
+}
+
+/// Figures of one measurement.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Figures {
+    pub(super) seconds: f64,
+    pub(super) messages: u64,
+    pub(super) deliveries: u64,
+    pub(super) deliveries_per_second: f64,
+    /// Bytes of a delivery on the wire.
+    pub(super) frame_bytes: f64,
+    pub(super) deliveries_per_read: f64,
+    pub(super) server_cpu_micros_per_delivery: Option<f64>,
+    /// 1 is one core.
+    pub(super) server_busy: Option<f64>,
+    pub(super) server_rss_bytes: Option<u64>,
+    pub(super) load_busy: Option<f64>,
+    pub(super) latency: Latency,
+    pub(super) lost: u64,
+    pub(super) duplicates: u64,
+    pub(super) reordered: u64,
+    pub(super) unknown: u64,
+}
+
+/// From the time at which a message was due to be sent until a subscriber has read it.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the unit goes last, in the JSON too")]
+pub(super) struct Latency {
+    pub(super) p50_millis: f64,
+    pub(super) p99_millis: f64,
+    pub(super) p99_9_millis: f64,
+    pub(super) max_millis: f64,
+}
+
+/// Above this share of a core the load, and not the server, may set the pace.
+const LOAD_BOUND: f64 = 0.9;
+
+impl Sample {
+    /// Looks at the server's process, if it is known, and at this one.
+    pub(super) fn of(server: Option<u32>) -> Self {
+        Self {
+            server_cpu: server.and_then(machine::cpu_seconds),
+            server_rss: server.and_then(machine::rss_bytes),
+            load_cpu: machine::cpu_seconds(std::process::id()),
+        }
+    }
+
+    pub(super) fn server_rss(&self) -> Option<u64> {
+        self.server_rss
+    }
+
+    /// Processor time of the server since an earlier sample.
+    pub(super) fn server_cpu_since(&self, before: &Self) -> Option<f64> {
+        Some(self.server_cpu? - before.server_cpu?)
+    }
+}
+
+impl Figures {
+    /// The figures of a measurement that has just ended.
+    pub(super) fn measured(tally: &Tally, seconds: f64, before: &Sample, after: &Sample) -> Self {
+        let (deliveries, cpu) = (tally.deliveries, after.server_cpu_since(before));
+        let by_delivery = |amount: f64| amount / float(deliveries.max(1));
+        let load_cpu = after.load_cpu.zip(before.load_cpu).map(|(after, before)| after - before);
+        Self {
+            seconds,
+            messages: 0,
+            deliveries,
+            deliveries_per_second: float(deliveries) / seconds,
+            frame_bytes: by_delivery(float(tally.wire_bytes)),
+            deliveries_per_read: float(deliveries) / float(tally.reads.max(1)),
+            server_cpu_micros_per_delivery: cpu.map(|cpu| by_delivery(cpu * 1e6)),
+            server_busy: cpu.map(|cpu| cpu / seconds),
+            server_rss_bytes: after.server_rss,
+            load_busy: load_cpu.map(|cpu| cpu / seconds),
+            latency: Latency::default(),
+            lost: 0,
+            duplicates: 0,
+            reordered: 0,
+            unknown: 0,
+        }
+    }
+
+    /// What is known when nothing is under way any more: slow messages count as well.
+    pub(super) fn conclude(&mut self, tally: &Tally, lost: u64) {
+        self.latency = Latency::of(&tally.latency);
+        self.lost = lost;
+        self.duplicates = tally.duplicates;
+        self.reordered = tally.late;
+        self.unknown = tally.strangers;
+    }
+
+    /// Every subscriber saw every message once and in order.
+    pub(super) fn is_clean(&self) -> bool {
+        self.lost + self.duplicates + self.reordered + self.unknown == 0
+    }
+
+    /// Lines for people.
+    pub(super) fn lines(&self, is_rate: bool) -> Vec<String> {
+        let busy = |share: Option<f64>| share.map_or("?".into(), percent);
+        let cpu = self.server_cpu_micros_per_delivery;
+        let cpu = cpu.map_or("unknown: no --server-pid".into(), |cpu| {
+            format!("{cpu:.2} us/delivery, {} of a core", busy(self.server_busy))
+        });
+        let rss = self.server_rss_bytes.map(|bytes| format!(", RSS {}", BinaryBytes(bytes)));
+        let mut lines = vec![
+            format!(
+                "delivered     {}/s ({} messages/s), {:.0} B a frame, {:.1} a read",
+                HumanCount(whole(self.deliveries_per_second)),
+                HumanCount(whole(float(self.messages) / self.seconds)),
+                self.frame_bytes,
+                self.deliveries_per_read,
+            ),
+            format!("server        {cpu}{}", rss.unwrap_or_default()),
+            format!("latency       {}", self.latency.line(is_rate)),
+            format!(
+                "checked       lost {}, duplicates {}, reordered {}, unknown {}",
+                self.lost, self.duplicates, self.reordered, self.unknown,
+            ),
+            format!("load          {} of a core", busy(self.load_busy)),
+        ];
+        if !is_rate && self.load_busy.is_some_and(|busy| busy > LOAD_BOUND) {
+            lines.push("the load was the limit: the server can deliver more than this".to_owned());
+        }
+        lines
+    }
+}
+
+impl Latency {
+    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
+        let millis = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64() * 1e3;
+        Self {
+            p50_millis: millis(histogram.value_at_quantile(0.5)),
+            p99_millis: millis(histogram.value_at_quantile(0.99)),
+            p99_9_millis: millis(histogram.value_at_quantile(0.999)),
+            max_millis: millis(histogram.max()),
+        }
+    }
+
+    pub(super) fn line(&self, is_rate: bool) -> String {
+        let Self { p50_millis, p99_millis, p99_9_millis, max_millis } = self;
+        let from = if is_rate { "scheduled" } else { "published" };
+        format!(
+            "p50 {p50_millis:.2} ms, p99 {p99_millis:.2} ms, p99.9 {p99_9_millis:.2} ms, max \
+             {max_millis:.2} ms, from {from} to read"
+        )
+    }
+}
+
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+pub(super) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people, never negative"
+)]
+pub(super) fn whole(number: f64) -> u64 {
+    number.round() as u64
+}

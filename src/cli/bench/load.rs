@@ -1,0 +1,337 @@
+//! The load itself: one thread, one loop, every socket non-blocking, nothing allocated by message.
+
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use mio::{Events, Interest, Poll, Token};
+
+use super::checker::Checker;
+use super::figures::{Figures, Sample};
+use super::flow::Flow;
+use super::plan::{Pace, Plan, Until};
+use super::stamp::Stamp;
+use super::tally::Tally;
+use super::wire::Wire;
+
+/// A run under way.
+pub(super) struct Load<'a> {
+    plan: &'a Plan,
+    poll: Poll,
+    subscribers: Vec<Subscriber>,
+    publishers: Vec<Wire>,
+    scratch: Box<[u8]>,
+    begun: Instant,
+    flow: Option<Flow>,
+    /// Messages published so far, and by publisher and topic.
+    published: u64,
+    sequences: Vec<Vec<u64>>,
+    /// Deliveries that all of them make.
+    expected: u64,
+    tally: Tally,
+    /// Subscribers that have seen a probe.
+    ready: usize,
+    /// The first thing that went wrong.
+    trouble: Option<String>,
+}
+
+struct Subscriber {
+    wire: Wire,
+    checker: Checker,
+    /// Where the stamp was in the message before.
+    hint: usize,
+    ready: bool,
+}
+
+/// Publisher of the messages that only find out whether every subscription is there.
+const PROBE: u32 = u32::MAX;
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Nothing arrived for so long: what is missing is lost.
+const STALLED: Duration = Duration::from_secs(5);
+const SCRATCH_BYTES: usize = 256 << 10;
+const EVENTS: usize = 1024;
+/// The system wakes a sleeper with this precision; what is due sooner is waited for awake.
+const SLEEP_PRECISION: Duration = Duration::from_millis(2);
+
+impl<'a> Load<'a> {
+    /// Takes the connections over; subscribers have subscribed, publishers are acknowledged.
+    pub(super) fn new(
+        plan: &'a Plan,
+        subscribers: Vec<Wire>,
+        publishers: Vec<Wire>,
+    ) -> Result<Self, String> {
+        let poll = Poll::new().map_err(|error| error.to_string())?;
+        let checker = || Checker::new(plan.publishers);
+        let subscriber = |wire| Subscriber { wire, checker: checker(), hint: 0, ready: false };
+        let mut load = Self {
+            plan,
+            poll,
+            subscribers: subscribers.into_iter().map(subscriber).collect(),
+            publishers,
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            begun: Instant::now(),
+            flow: match plan.pace {
+                Pace::Saturate { window } => Some(Flow::new(window)),
+                Pace::Rate(_) => None,
+            },
+            published: 0,
+            sequences: vec![vec![0; plan.topics]; plan.publishers],
+            expected: 0,
+            tally: Tally::new()?,
+            ready: 0,
+            trouble: None,
+        };
+        load.register().map_err(|error| error.to_string())?;
+        Ok(load)
+    }
+
+    /// Publishes, checks and measures. `sample` looks at the server's process.
+    pub(super) fn run(
+        mut self,
+        sample: impl Fn() -> Sample,
+        bar: &ProgressBar,
+    ) -> Result<Figures, String> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.probe(&mut events)?;
+        self.begun = Instant::now();
+        let (warm, end) = match self.plan.until {
+            Until::Time(duration) => (self.plan.warmup, Some(self.plan.warmup + duration)),
+            Until::Messages(_) => (Duration::ZERO, None),
+        };
+        let mut before = None;
+        let mut watch = Watch::new();
+        loop {
+            let now = self.begun.elapsed();
+            if before.is_none() && now >= warm {
+                self.tally.begin();
+                before = Some((self.begun.elapsed(), sample(), self.published));
+            }
+            if end.is_some_and(|end| now >= end) || self.is_complete() || watch.is_stalled() {
+                break;
+            }
+            self.publish_due();
+            self.turn(&mut events)?;
+            watch.see(self.tally.arrived, self.is_idle());
+            bar.set_position(self.position(now));
+        }
+        let (from, sample_before, published_before) =
+            before.unwrap_or_else(|| (self.begun.elapsed(), sample(), 0));
+        let seconds = self.begun.elapsed().saturating_sub(from).as_secs_f64();
+        let mut figures = Figures::measured(&self.tally, seconds, &sample_before, &sample());
+        figures.messages = self.published - published_before;
+        self.drain(&mut events)?;
+        figures.conclude(&self.tally, self.lost());
+        Ok(figures)
+    }
+
+    fn register(&mut self) -> std::io::Result<()> {
+        let wires = self.subscribers.iter_mut().map(|subscriber| &mut subscriber.wire);
+        for (index, wire) in wires.chain(&mut self.publishers).enumerate() {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut wire.stream, Token(index), interest)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes probes until every subscriber has seen one: the protocol does not say when a
+    /// subscription has begun.
+    fn probe(&mut self, events: &mut Events) -> Result<(), String> {
+        let begun = Instant::now();
+        let mut sent: Option<Instant> = None;
+        while self.ready < self.subscribers.len() {
+            if begun.elapsed() > PROBE_TIMEOUT {
+                let silent = self.subscribers.len() - self.ready;
+                return Err(format!("{silent} subscribers receive nothing"));
+            }
+            if sent.is_none_or(|sent| sent.elapsed() >= PROBE_EVERY) {
+                let due_nanos = nanos(self.begun.elapsed());
+                let stamp = Stamp { publisher: PROBE, sequence: 0, number: 0, due_nanos };
+                for topic in 0..self.plan.topics {
+                    self.plan.push_publish(self.publishers[0].unsent(), topic, &stamp);
+                }
+                self.publishers[0].flush()?;
+                sent = Some(Instant::now());
+            }
+            self.poll_once(events, PROBE_EVERY)?;
+        }
+        Ok(())
+    }
+
+    fn publish_due(&mut self) {
+        let now = nanos(self.begun.elapsed());
+        while !self.is_all_published() {
+            let due_nanos = match self.plan.due_nanos(self.published) {
+                Some(due) if due > now => break,
+                Some(due) => due,
+                None if self.flow.as_ref().is_some_and(|flow| !flow.has_room()) => break,
+                None => now,
+            };
+            self.publish(due_nanos);
+        }
+        for index in 0..self.publishers.len() {
+            let flushed = self.publishers[index].flush();
+            self.note(flushed, "publisher", index);
+        }
+    }
+
+    fn publish(&mut self, due_nanos: u64) {
+        let number = self.published;
+        let topic = self.plan.topic_of_message(number);
+        let publisher = self.plan.publisher_of_message(number);
+        let sequence = &mut self.sequences[publisher][topic];
+        let stamp = Stamp {
+            publisher: u32::try_from(publisher).unwrap_or(PROBE),
+            sequence: *sequence,
+            number,
+            due_nanos,
+        };
+        *sequence += 1;
+        self.published += 1;
+        let deliveries = self.plan.subscribers_of_topic(topic);
+        self.expected += deliveries as u64;
+        if let Some(flow) = &mut self.flow {
+            flow.publish(deliveries);
+        }
+        self.plan.push_publish(self.publishers[publisher].unsent(), topic, &stamp);
+    }
+
+    /// Waits for sockets, but not beyond the time at which the next message is due.
+    fn turn(&mut self, events: &mut Events) -> Result<(), String> {
+        const AT_MOST: Duration = Duration::from_millis(50);
+        let due = self.plan.due_nanos(self.published).filter(|_| !self.is_all_published());
+        let wait = due.map_or(AT_MOST, |due| {
+            Duration::from_nanos(due).saturating_sub(self.begun.elapsed() + SLEEP_PRECISION)
+        });
+        self.poll_once(events, wait.min(AT_MOST))
+    }
+
+    fn poll_once(&mut self, events: &mut Events, wait: Duration) -> Result<(), String> {
+        match self.poll.poll(events, Some(wait)) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                return Err(error.to_string());
+            }
+            Ok(()) | Err(_) => {}
+        }
+        for event in events.iter() {
+            let Token(index) = event.token();
+            if let Some(publisher) = index.checked_sub(self.subscribers.len()) {
+                let outcome = self.read_publisher(publisher);
+                self.note(outcome, "publisher", publisher);
+            } else if event.is_readable() {
+                let outcome = self.read_subscriber(index);
+                self.note(outcome, "subscriber", index);
+            }
+        }
+        self.trouble.take().map_or(Ok(()), Err)
+    }
+
+    fn read_subscriber(&mut self, index: usize) -> Result<(), String> {
+        let Self { subscribers, scratch, begun, flow, tally, ready, .. } = self;
+        let Subscriber { wire, checker, hint, ready: seen } = &mut subscribers[index];
+        let mut refused = None;
+        let mut now = None;
+        let bytes = wire.read(scratch, |text| {
+            let Some(stamp) = Stamp::find(text, hint) else {
+                refused = Some(String::from_utf8_lossy(text).into_owned());
+                return;
+            };
+            if stamp.publisher == PROBE {
+                *ready += usize::from(!std::mem::replace(seen, true));
+                return;
+            }
+            let now = *now.get_or_insert_with(|| nanos(begun.elapsed()));
+            let verdict = checker.see(stamp.publisher, stamp.sequence);
+            let first = tally.count(verdict, now.saturating_sub(stamp.due_nanos));
+            if let (true, Some(flow)) = (first, flow.as_mut()) {
+                flow.arrive(stamp.number);
+            }
+        })?;
+        tally.wire_bytes += bytes as u64;
+        tally.reads += u64::from(bytes > 0);
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn read_publisher(&mut self, index: usize) -> Result<(), String> {
+        let wire = &mut self.publishers[index];
+        wire.flush()?;
+        let mut refused = None;
+        wire.read(&mut self.scratch, |text| {
+            let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+            if holds(b"\"error") {
+                refused = Some(String::from_utf8_lossy(text).into_owned());
+            }
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, outcome: Result<(), String>, who: &str, index: usize) {
+        if let (Err(reason), None) = (outcome, &self.trouble) {
+            self.trouble = Some(format!("{who} {index}: {reason}"));
+        }
+    }
+
+    /// What was published before the end is still on its way.
+    fn drain(&mut self, events: &mut Events) -> Result<(), String> {
+        let mut watch = Watch::new();
+        while self.tally.arrived < self.expected && !watch.is_stalled() {
+            self.poll_once(events, Duration::from_millis(50))?;
+            watch.see(self.tally.arrived, false);
+        }
+        Ok(())
+    }
+
+    fn lost(&self) -> u64 {
+        let lost = |(index, subscriber): (usize, &Subscriber)| {
+            let topic = self.plan.topic_of_subscriber(index);
+            subscriber.checker.lost(self.sequences.iter().map(|by_topic| by_topic[topic]))
+        };
+        self.subscribers.iter().enumerate().map(lost).sum()
+    }
+
+    fn is_all_published(&self) -> bool {
+        matches!(self.plan.until, Until::Messages(count) if self.published >= count)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_all_published() && self.tally.arrived >= self.expected
+    }
+
+    /// Nothing is under way, so that nothing arriving means nothing.
+    fn is_idle(&self) -> bool {
+        self.tally.arrived >= self.expected
+    }
+
+    /// For the progress bar: messages or milliseconds.
+    fn position(&self, now: Duration) -> u64 {
+        match self.plan.until {
+            Until::Messages(_) => self.published,
+            Until::Time(_) => nanos(now) / 1_000_000,
+        }
+    }
+}
+
+/// Notices that nothing arrives any more.
+struct Watch {
+    arrived: u64,
+    changed: Instant,
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self { arrived: 0, changed: Instant::now() }
+    }
+
+    fn see(&mut self, arrived: u64, idle: bool) {
+        if arrived != self.arrived || idle {
+            *self = Self { arrived, changed: Instant::now() };
+        }
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.changed.elapsed() > STALLED
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,69 @@
+//! The server under load: one of our own as a child process, or one that runs already.
+
+use super::machine;
+use super::process::Process;
+use crate::cli::Error;
+use crate::cli::address::Address;
+
+/// A server.
+pub(super) struct Server {
+    pub(super) address: Address,
+    /// Its process, if it is known.
+    pub(super) pid: Option<u32>,
+    /// Our own ends when this is dropped.
+    _own: Option<Process>,
+}
+
+/// Where configuration files are not: our own server has the defaults.
+const NO_FILE: &str = "/dev/null";
+/// Beside the load's own connections.
+const SPARE_CONNECTIONS: usize = 100;
+
+impl Server {
+    /// One that runs already; its process is looked for when it is on this machine.
+    pub(super) fn running(address: Address, pid: Option<u32>) -> Self {
+        let local = matches!(address.host.as_str(), "127.0.0.1" | "::1" | "localhost");
+        let found = || if local { machine::listening_pid(address.port) } else { None };
+        Self { pid: pid.or_else(found), address, _own: None }
+    }
+
+    /// Starts one on a free port, with room for so many connections.
+    pub(super) fn start(connections: usize, settings: &[String]) -> Result<Self, Error> {
+        let failed = |reason: String| Error::Failed(format!("cannot start a server: {reason}"));
+        let room = connections + SPARE_CONNECTIONS;
+        let own = [
+            "server.listen=127.0.0.1:0".to_owned(),
+            "server.admin_listen=off".to_owned(),
+            "server.shards=1".to_owned(),
+            "log.level=warn".to_owned(),
+            format!("limits.connections={room}"),
+            format!("limits.connections_per_address={room}"),
+        ];
+        let mut arguments = vec!["serve".to_owned(), "--config".to_owned(), NO_FILE.to_owned()];
+        for setting in own.iter().chain(settings) {
+            arguments.extend(["--set".to_owned(), setting.clone()]);
+        }
+        let mut process = Process::start(&arguments).map_err(|error| failed(error.to_string()))?;
+        let line = process.first_line().map_err(failed)?;
+        let address = find_address(&line).ok_or_else(|| failed(format!("it said {line:?}")))?;
+        Ok(Self { address, pid: Some(process.pid()), _own: Some(process) })
+    }
+}
+
+/// The first address in the line that a server prints when it is ready.
+fn find_address(line: &str) -> Option<Address> {
+    let words = line.split(|c: char| c.is_whitespace() || c == ',');
+    words.filter(|word| word.starts_with("http://")).find_map(|word| word.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_the_line() {
+        let line = "tidings 0.1.0 serves http://127.0.0.1:4321/graphql, admin http://127.0.0.1:1\n";
+        assert_eq!(find_address(line).unwrap().to_string(), "http://127.0.0.1:4321/graphql");
+        assert_eq!(find_address("tidings: no"), None);
+    }
+}

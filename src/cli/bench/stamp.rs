@@ -1,0 +1,100 @@
+//! What a benchmark message says about itself, in its payload.
+
+/// Enough to check order and loss, and to measure the time on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Who sent it.
+    pub(super) publisher: u32,
+    /// Counted by publisher and topic, from 0.
+    pub(super) sequence: u64,
+    /// Counted over all publishers, from 0.
+    pub(super) number: u64,
+    /// When it was due to be sent, in nanoseconds since the load began.
+    pub(super) due_nanos: u64,
+}
+
+const MARKER: &[u8] = b"\"b\":\"";
+const DIGITS: usize = 16;
+/// Four numbers of 16 hexadecimal digits: always as long, so that payloads have one size.
+const TEXT: usize = 4 * DIGITS;
+/// The smallest payload: stamp and an empty filler.
+pub(super) const PAYLOAD_BYTES_MIN: usize = r#"{"b":"","x":""}"#.len() + TEXT;
+
+impl Stamp {
+    /// Appends the payload, which has exactly `size` bytes.
+    pub(super) fn push_payload(&self, out: &mut Vec<u8>, size: usize) {
+        out.extend_from_slice(b"{\"b\":\"");
+        for number in [u64::from(self.publisher), self.sequence, self.number, self.due_nanos] {
+            push_hex(out, number);
+        }
+        out.extend_from_slice(b"\",\"x\":\"");
+        out.resize(out.len() + size.saturating_sub(PAYLOAD_BYTES_MIN), b'x');
+        out.extend_from_slice(b"\"}");
+    }
+
+    /// Finds the stamp in a delivered message. `hint` is where it was in the one before: messages
+    /// of one subscription differ by a digit or two.
+    pub(super) fn find(text: &[u8], hint: &mut usize) -> Option<Self> {
+        let here = |at: usize| text.get(at..).is_some_and(|rest| rest.starts_with(MARKER));
+        if !here(*hint) {
+            *hint = (0..text.len().saturating_sub(MARKER.len() + TEXT)).find(|at| here(*at))?;
+        }
+        let text = text.get(*hint + MARKER.len()..)?.get(..TEXT)?;
+        let number = |index: usize| parse_hex(&text[index * DIGITS..][..DIGITS]);
+        Some(Self {
+            publisher: u32::try_from(number(0)?).ok()?,
+            sequence: number(1)?,
+            number: number(2)?,
+            due_nanos: number(3)?,
+        })
+    }
+}
+
+fn push_hex(out: &mut Vec<u8>, number: u64) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for shift in (0..DIGITS).rev() {
+        let digit = (number >> (shift * 4)) & 0xf;
+        out.push(HEX[usize::try_from(digit).unwrap_or(0)]);
+    }
+}
+
+fn parse_hex(text: &[u8]) -> Option<u64> {
+    text.iter().try_fold(0, |number: u64, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp =
+        Stamp { publisher: 3, sequence: 77, number: u64::MAX, due_nanos: 0x0123_4567_89ab_cdef };
+
+    #[test]
+    fn a_payload_is_json_of_the_size_asked_for() {
+        for size in [PAYLOAD_BYTES_MIN, 100, 4096] {
+            let mut payload = Vec::new();
+            STAMP.push_payload(&mut payload, size);
+            assert_eq!(payload.len(), size);
+            assert!(serde_json::from_slice::<serde_json::Value>(&payload).unwrap().is_object());
+        }
+    }
+
+    #[test]
+    fn a_stamp_is_found_wherever_it_is() {
+        let mut hint = 0;
+        for head in [r#"{"id":"1","payload":"#, "", r#"{"id":"1","cursor":"k","payload":"#] {
+            let mut text = head.as_bytes().to_vec();
+            STAMP.push_payload(&mut text, 128);
+            assert_eq!(Stamp::find(&text, &mut hint), Some(STAMP), "{head}");
+        }
+        assert_eq!(Stamp::find(b"{\"type\":\"complete\"}", &mut hint), None);
+        assert_eq!(Stamp::find(b"\"b\":\"0123", &mut 0), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: one file per command.
+//!
+//! Comes in: arguments, variables, standard input. Goes out: standard output, an exit code.
+//! Knows nothing of: how the broker works; it makes options for it, or talks to one as a client.
+
+mod address;
+mod bench;
+mod check;
+mod client;
+mod output;
+mod publish;
+mod schema;
+pub mod serve;
+mod settings;
+mod socket;
+mod subscribe;
+mod topics;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::fault::Faults;
+
+/// A pub/sub message broker whose interface is GraphQL over WebSocket.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Check(check::Arguments),
+    Pub(publish::Arguments),
+    Sub(subscribe::Arguments),
+    Topics(topics::Arguments),
+    Bench(Box<bench::Arguments>),
+    Schema(schema::Arguments),
+    #[command(name = bench::ceiling::COMMAND, hide = true)]
+    BenchCeiling(bench::ceiling::Arguments),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Config(#[from] Faults),
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Runs the program and says how it went: 0 asked to stop, 1 could not, 2 wrong usage.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => execute(arguments),
+        Err(error) => {
+            // Help and version arrive here too; a closed output is not worth a word.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = error.to_string();
+            text.lines().for_each(output::complain);
+            error.exit_code()
+        }
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<(), Error> {
+    match arguments.command {
+        None => serve::run(&arguments.serve),
+        Some(Command::Serve(arguments)) => serve::run(&arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Pub(arguments)) => in_runtime(publish::run(arguments)),
+        Some(Command::Sub(arguments)) => in_runtime(subscribe::run(arguments)),
+        Some(Command::Topics(arguments)) => in_runtime(topics::run(arguments)),
+        Some(Command::Bench(arguments)) => in_runtime(bench::run(*arguments)),
+        Some(Command::Schema(arguments)) => schema::run(&arguments),
+        Some(Command::BenchCeiling(arguments)) => bench::ceiling::serve(&arguments),
+    }
+}
+
+/// Commands that wait for a network do it on one thread.
+fn in_runtime(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Failed(format!("no runtime: {error}")))?;
+    runtime.block_on(command)
+}
+
+impl Error {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            // Who closes our output has seen enough: `tidings sub … | head -1`.
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                ExitCode::SUCCESS
+            }
+            Self::Config(faults) if faults.are_usage() => ExitCode::from(2),
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Config(_) | Self::Client(_) | Self::Output(_) | Self::Failed(_) => {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `tidings serve`: the configuration becomes the options of each folder, the layers are put
+//! together from the bottom up, and signals end it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::settings::Settings;
+use super::{Error, output};
+use crate::broker::topics::{Overflow, TopicRule};
+use crate::broker::{self, Base, Broker};
+use crate::config::{self, Config};
+use crate::connection::registry::{self, Registry};
+use crate::connection::{self, Shards};
+use crate::engine::memory::{self, Memory};
+use crate::engine::retention::{Keep, Retention, Rule};
+use crate::graphql::{self, Schema};
+use crate::message::cursor::Epoch;
+use crate::message::json::Json;
+use crate::message::time::Timestamp;
+use crate::server::{self, Handle, Layers};
+use crate::telemetry;
+
+/// Pings keep connections alive through proxies, whose usual patience is 30 s and more.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// How long a closing handshake may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Publishes whose ids are remembered at once.
+const IDEMPOTENCY_IDS_MAX: usize = 1_000_000;
+/// Bytes of parsed documents, of documents known by hash, and of encoded results, that stay.
+const DOCUMENTS_BYTES: u64 = 16 << 20;
+const ENCODINGS_BYTES: u64 = 32 << 20;
+
+/// Serves until it is asked to stop; so does no command at all
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings                                        on 127.0.0.1:4000, messages in memory
+  tidings serve --listen 127.0.0.1:0             a free port; the line it prints has it
+  tidings serve --config /etc/tidings.toml --set limits.connections=200000")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
+    let config = arguments.settings.load()?;
+    telemetry::start_log(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Failed(format!("no runtime: {error}")))?;
+    runtime.block_on(serve(&config)).map_err(Error::Failed)
+}
+
+async fn serve(config: &Config) -> Result<(), String> {
+    let mut signals =
+        Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let handle = start(config).await?;
+    let admin = handle.admin_address.map(|admin| format!(" (admin on http://{admin})"));
+    let line = format!("tidings serves on http://{}{}", handle.address, admin.unwrap_or_default());
+    if output::print(&format!("{line}\n")).is_err() {
+        tracing::info!("{line}");
+    }
+    signals.next().await;
+    tracing::info!("draining; a second signal stops at once");
+    tokio::select! {
+        () = handle.drain() => {}
+        () = signals.next() => {}
+    }
+    Ok(())
+}
+
+/// Puts the layers together and listens.
+pub async fn start(config: &Config) -> Result<Handle, String> {
+    let layers = assemble(config)?;
+    let Layers { broker, schema, registry } = &layers;
+    let connection = connection_options(config);
+    let shards = Shards::start(shards(config), broker, schema, registry, &connection)
+        .map_err(|error| error.to_string())?;
+    let exposition = telemetry::exposition(broker.clone());
+    let server = server::Options {
+        listen: config.server.listen,
+        admin_listen: config.server.admin_listen,
+        origins: config.server.origins.clone(),
+        body_bytes_max: size(config.limits.message_bytes),
+        drain_timeout: config.limits.drain_timeout,
+    };
+    Handle::start(layers, shards, server, exposition).await.map_err(|error| error.to_string())
+}
+
+/// The layers below the sockets.
+pub(super) fn assemble(config: &Config) -> Result<Layers, String> {
+    let shards = shards(config);
+    let options = broker_options(config, shards)?;
+    let base = Base::new(&options, Instant::now());
+    let engine = Memory::new(engine_options(config)?, base.feeds.clone());
+    let broker = Arc::new(Broker::new(engine, base, options, system_time()));
+    let registry = Arc::new(Registry::new(registry_limits(config), shards));
+    let schema = Schema::new(broker.clone(), registry.clone(), &graphql_options(config))
+        .map_err(|error| error.to_string())?;
+    Ok(Layers { broker, schema, registry })
+}
+
+fn shards(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let asked = size(config.server.shards);
+    if asked == 0 { cores } else { asked }.min(broker::feed::SHARDS_MAX)
+}
+
+fn broker_options(config: &Config, shards: usize) -> Result<broker::Options, String> {
+    let rule = |rule: &config::TopicRule| TopicRule {
+        filter: rule.matching.clone(),
+        overflow: match rule.overflow {
+            config::Overflow::Disconnect => Overflow::Disconnect,
+            config::Overflow::DropOldest => Overflow::DropOldest,
+            config::Overflow::Conflate => Overflow::Conflate,
+        },
+        presence: rule.presence,
+    };
+    Ok(broker::Options {
+        shards,
+        payload_bytes_max: size(config.limits.payload_bytes),
+        encodings_bytes: ENCODINGS_BYTES,
+        topic_rules: config.topics.iter().map(rule).collect(),
+        node: format!("{:08x}", random()? >> 32).into(),
+    })
+}
+
+fn engine_options(config: &Config) -> Result<memory::Options, String> {
+    let keep = |keep: config::Keep| Keep { last: keep.last, age: keep.age, bytes: keep.bytes };
+    let rule = |rule: &config::TopicRule| Rule {
+        filter: rule.matching.clone(),
+        keep: keep(rule.keep.unwrap_or(config.keep)),
+        conflate: rule.overflow == config::Overflow::Conflate,
+    };
+    Ok(memory::Options {
+        epoch: Epoch::new(random()?),
+        retention: Retention {
+            rules: config.topics.iter().map(rule).collect(),
+            default: keep(config.keep),
+        },
+        memory_bytes: config.limits.memory_bytes,
+        idempotency_window: config.limits.idempotency_window,
+        idempotency_ids_max: IDEMPOTENCY_IDS_MAX,
+        clock: Arc::new(system_time),
+    })
+}
+
+fn registry_limits(config: &Config) -> registry::Limits {
+    registry::Limits {
+        connections: size(config.limits.connections),
+        connections_per_address: size(config.limits.connections_per_address),
+    }
+}
+
+fn graphql_options(config: &Config) -> graphql::Options {
+    graphql::Options {
+        limits: graphql::limits::Limits {
+            depth: size(config.limits.query_depth),
+            complexity: size(config.limits.query_complexity),
+            aliases: size(config.limits.query_aliases),
+        },
+        documents_bytes: DOCUMENTS_BYTES,
+        persisted_bytes: DOCUMENTS_BYTES,
+        shown_limits: shown_limits(&config.limits),
+    }
+}
+
+/// The limits as clients may see them: bytes, counts and seconds.
+fn shown_limits(limits: &config::Limits) -> Json {
+    Json::from_value(&serde_json::json!({
+        "connections": limits.connections,
+        "connections_per_address": limits.connections_per_address,
+        "init_timeout": limits.init_timeout.as_secs_f64(),
+        "idle_timeout": limits.idle_timeout.as_secs_f64(),
+        "subscriptions_per_connection": limits.subscriptions_per_connection,
+        "message_bytes": limits.message_bytes,
+        "payload_bytes": limits.payload_bytes,
+        "outbox_bytes": limits.outbox_bytes,
+        "outbox_messages": limits.outbox_messages,
+        "query_depth": limits.query_depth,
+        "query_complexity": limits.query_complexity,
+        "query_aliases": limits.query_aliases,
+        "publish_per_second": limits.publish_per_second,
+        "memory_bytes": limits.memory_bytes,
+        "drain_timeout": limits.drain_timeout.as_secs_f64(),
+        "idempotency_window": limits.idempotency_window.as_secs_f64(),
+    }))
+}
+
+fn connection_options(config: &Config) -> connection::Options {
+    connection::Options {
+        outbox_bytes_max: size(config.limits.outbox_bytes),
+        outbox_messages_max: size(config.limits.outbox_messages),
+        message_bytes_max: size(config.limits.message_bytes),
+        subscriptions_max: size(config.limits.subscriptions_per_connection),
+        init_timeout: config.limits.init_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        ping_interval: PING_INTERVAL,
+        close_timeout: CLOSE_TIMEOUT,
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn random() -> Result<u64, String> {
+    getrandom::u64().map_err(|error| format!("the system gives no random numbers: {error}"))
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The signals that ask to stop.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

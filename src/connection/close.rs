@@ -1,0 +1,171 @@
+//! Ending a connection: the closing handshake both ways, with a time limit (RFC 6455, section 7).
+
+use std::time::Instant;
+
+use super::operation::Operation;
+use super::outbox::Full;
+use super::shard::Shard;
+use super::splice::frame;
+use super::state::{Key, Phase, State};
+use crate::websocket::close::payload;
+use crate::websocket::frame::Opcode;
+
+/// The close codes that this folder decides on; the protocol has those of its own.
+pub(super) mod code {
+    /// Both sides are done.
+    pub(crate) const NORMAL: u16 = 1000;
+    /// A kind of data that is not taken.
+    pub(crate) const UNSUPPORTED: u16 = 1003;
+    /// For the counters only: the peer went without a close frame.
+    pub(crate) const ABNORMAL: u16 = 1006;
+    /// An administrator's word.
+    pub(crate) const POLICY: u16 = 1008;
+    /// The broker restarts.
+    pub(crate) const RESTART: u16 = 1012;
+    /// The subscriber is slower than its feed.
+    pub(crate) const SLOW: u16 = 1013;
+    /// None of our subprotocols was offered.
+    pub(crate) const SUBPROTOCOL: u16 = 4406;
+}
+
+impl Shard {
+    /// Begins the closing handshake, after what waits in the outbox.
+    pub(super) fn close(&self, state: &mut State, key: Key, code: u16, reason: &str) {
+        let until = Instant::now() + self.options.close_timeout;
+        self.send_close(state, key, code, reason, Phase::Closing { until });
+    }
+
+    /// Ends a connection whose peer broke the protocol (RFC 6455, section 7.1.7).
+    pub(super) fn fail(&self, state: &mut State, key: Key, code: u16, reason: &str) {
+        let until = Instant::now() + self.options.close_timeout;
+        self.send_close(state, key, code, reason, Phase::Failed { until });
+    }
+
+    /// The peer's close frame came: answers it, or completes our own.
+    pub(super) fn peer_closes(&self, state: &mut State, key: Key, code: Option<u16>) {
+        let Some(connection) = state.connection(key) else { return };
+        match connection.phase {
+            Phase::Open => {
+                let code = code.unwrap_or(code::NORMAL);
+                self.send_close(state, key, code, "", Phase::Closed);
+            }
+            Phase::Closing { .. } => {
+                connection.phase = Phase::Closed;
+                state.mark_dirty(key.index);
+            }
+            Phase::Closed | Phase::Failed { .. } => {}
+        }
+    }
+
+    fn send_close(&self, state: &mut State, key: Key, code: u16, reason: &str, phase: Phase) {
+        self.end_operations(state, key);
+        let Some(connection) = state.connection(key).filter(|c| c.phase == Phase::Open) else {
+            return;
+        };
+        tracing::debug!(connection = %connection.entry.id, code, reason, "closing");
+        connection.phase = phase;
+        let close = frame(Opcode::Close, &payload(code, reason));
+        let before = connection.outbox.bytes();
+        let limits = self.outbox_limits(connection.unsent.len());
+        if connection.outbox.push_frame(close.clone(), None, limits) == Err(Full) {
+            // A slow subscriber: what waits for it is lost to it, and it resumes elsewhere.
+            connection.outbox.clear();
+            let _ = connection.outbox.push_frame(close, None, limits);
+        }
+        let after = connection.outbox.bytes();
+        self.count_closed(code);
+        let State { connections, timers, .. } = state;
+        timers.schedule(&mut connections[key.index], key.index);
+        state.outbox_bytes_change += super::member::bytes_change(before, after);
+        state.mark_dirty(key.index);
+    }
+
+    /// Closes the connections whose outbox was full.
+    pub(super) fn close_slow(&self, state: &mut State) {
+        while let Some(index) = state.slow.pop() {
+            let Some(connection) = state.connections.get(index) else { continue };
+            let key = connection.key(index);
+            let reason = "slow consumer: too much waits for you; reconnect and resume";
+            self.close(state, key, code::SLOW, reason);
+        }
+    }
+
+    /// The socket is broken or at its end.
+    pub(super) fn lost(&self, state: &mut State, key: Key) {
+        if state.connection(key).is_some_and(|connection| connection.phase == Phase::Open) {
+            self.count_closed(code::ABNORMAL);
+        }
+        self.finish(state, key);
+    }
+
+    /// Drops the connection and all that belongs to it.
+    pub(super) fn finish(&self, state: &mut State, key: Key) {
+        self.end_operations(state, key);
+        if state.connection(key).is_none() {
+            return;
+        }
+        let connection = state.connections.remove(key.index);
+        state.outbox_bytes_change += super::member::bytes_change(connection.waiting_bytes(), 0);
+        let change = std::mem::take(&mut state.outbox_bytes_change);
+        let counters = self.broker.counters();
+        counters.outbox_bytes.add(change);
+        counters.connections.add(-1);
+        self.registry.leave(&connection.entry.id);
+        connection.tell_room();
+        // Its reading task holds the socket too; this wakes it.
+        let _ = socket2::SockRef::from(&*connection.socket).shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Ends all operations of a connection: their tasks, memberships and presence.
+    fn end_operations(&self, state: &mut State, key: Key) {
+        let Some(connection) = state.connection(key) else { return };
+        connection.ids.clear();
+        connection.lane = None;
+        let indices: Vec<usize> = connection.operations.iter().map(|(index, _)| index).collect();
+        for index in indices {
+            let connection = state.connection(key);
+            let operation = connection.and_then(|c| c.operations.get_mut(index));
+            if let Some(operation) = operation.filter(|operation| !operation.is_over) {
+                let ended = operation.end();
+                self.ended(state, key, &ended, "disconnected");
+            }
+        }
+    }
+
+    /// Counts the end of an operation, and takes its membership away.
+    pub(super) fn ended(&self, state: &mut State, key: Key, ended: &Ended, reason: &'static str) {
+        if let Some(member) = ended.member {
+            state.leave(self, member);
+        }
+        if ended.is_subscription {
+            let counters = self.broker.counters();
+            counters.subscriptions.add(-1);
+            counters.count_end(reason);
+            if let Some(connection) = state.connection(key) {
+                let count = &connection.entry.subscriptions;
+                count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts a closed connection.
+    pub(super) fn count_closed(&self, code: u16) {
+        self.broker.counters().count_closed(code);
+    }
+}
+
+/// What an operation leaves behind when it ends.
+pub(super) struct Ended {
+    member: Option<super::operation::Member>,
+    is_subscription: bool,
+}
+
+impl Operation {
+    /// Ends it: its task stops, nothing of it is written any more.
+    pub(super) fn end(&mut self) -> Ended {
+        self.is_over = true;
+        self.task = None;
+        self.pace = None;
+        Ended { member: self.member.take(), is_subscription: self.is_subscription }
+    }
+}

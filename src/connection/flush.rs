@@ -1,0 +1,197 @@
+//! Writing: everything that waits for a socket goes out in as few writes as it can.
+
+use std::io;
+use std::rc::Rc;
+
+use super::operation::Slot;
+use super::outbox::Entry;
+use super::shard::Shard;
+use super::splice::write_result;
+use super::state::{Connection, Key, Phase, State};
+use crate::protocol::NEXT_TAIL;
+
+/// A write gathers until it has so many bytes: the kernel copies them while they are in the cache.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A scratch buffer that one large result has grown beyond this is given back.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Rings that a shard keeps for outboxes that fill again.
+const RINGS_MAX: usize = 4096;
+/// A ring that grew beyond this many entries under load is given back.
+const RING_ENTRIES_MAX: usize = 256;
+
+/// How a flush ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Flushed {
+    /// Nothing waits any more.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The socket is broken.
+    Broken,
+}
+
+impl Shard {
+    /// Flushes every connection that has something.
+    pub(super) fn flush(self: &Rc<Self>, state: &mut State) {
+        let mut dirty = std::mem::take(&mut state.dirty);
+        for index in dirty.drain(..) {
+            let Some(connection) = state.connections.get_mut(index) else { continue };
+            connection.is_dirty = false;
+            if !connection.is_blocked {
+                self.flush_one(state, index);
+            }
+        }
+        // What flushing made dirty meanwhile stays for the next round.
+        if state.dirty.is_empty() {
+            state.dirty = dirty;
+        }
+        let change = std::mem::take(&mut state.outbox_bytes_change);
+        self.broker.counters().outbox_bytes.add(change);
+    }
+
+    /// Runs for as long as the shard: flushes what tasks other than the deliverer have queued,
+    /// after those that were ready before it have had their turn.
+    pub(super) async fn run_flusher(self: Rc<Self>) {
+        loop {
+            self.dirty.notified().await;
+            self.flush(&mut self.state.borrow_mut());
+        }
+    }
+
+    fn flush_one(self: &Rc<Self>, state: &mut State, index: usize) {
+        let Some(connection) = state.connections.get_mut(index) else { return };
+        let key = connection.key(index);
+        let before = connection.waiting_bytes();
+        let flushed = self.write(connection);
+        let after = connection.waiting_bytes();
+        state.outbox_bytes_change += super::member::bytes_change(before, after);
+        connection.publish_figures();
+        match flushed {
+            Flushed::Broken => self.lost(state, key),
+            Flushed::Blocked => {
+                connection.is_blocked = true;
+                tokio::task::spawn_local(self.clone().unblock(key, connection.socket.clone()));
+            }
+            Flushed::All => {
+                connection.tell_room();
+                let ring = connection.outbox.give_ring();
+                let is_small = (1..=RING_ENTRIES_MAX).contains(&ring.capacity());
+                if is_small && state.rings.len() < RINGS_MAX {
+                    state.rings.push(ring);
+                }
+                self.written(state, key);
+            }
+        }
+    }
+
+    /// Everything is written: a connection that only waited for that ends.
+    fn written(&self, state: &mut State, key: Key) {
+        let Some(connection) = state.connection(key) else { return };
+        match connection.phase {
+            Phase::Closed => self.finish(state, key),
+            Phase::Failed { .. } => {
+                // The peer learns that we send no more; our close frame tells it why.
+                let socket = socket2::SockRef::from(&*connection.socket);
+                let _ = socket.shutdown(std::net::Shutdown::Write);
+            }
+            Phase::Open | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// Waits until a full socket takes more, until it has taken all.
+    async fn unblock(self: Rc<Self>, key: Key, socket: Rc<tokio::net::TcpStream>) {
+        loop {
+            let writable = socket.writable().await;
+            let mut state = self.state.borrow_mut();
+            let Some(connection) = state.connection(key) else { return };
+            connection.is_blocked = false;
+            if writable.is_err() {
+                return self.lost(&mut state, key);
+            }
+            let before = connection.waiting_bytes();
+            let flushed = self.write(connection);
+            let after = connection.waiting_bytes();
+            connection.publish_figures();
+            state.outbox_bytes_change += super::member::bytes_change(before, after);
+            match flushed {
+                Flushed::Broken => return self.lost(&mut state, key),
+                Flushed::Blocked => {
+                    let Some(connection) = state.connection(key) else { return };
+                    connection.is_blocked = true;
+                    if connection.has_room(&self.options) {
+                        connection.tell_room();
+                    }
+                }
+                Flushed::All => {
+                    if let Some(connection) = state.connection(key) {
+                        connection.tell_room();
+                    }
+                    return self.written(&mut state, key);
+                }
+            }
+        }
+    }
+
+    fn write(&self, connection: &mut Connection) -> Flushed {
+        let mut scratch = self.write_scratch.borrow_mut();
+        loop {
+            scratch.clear();
+            scratch.append(&mut connection.unsent);
+            while scratch.len() < WRITE_BYTES
+                && let Some(entry) = connection.outbox.pop()
+            {
+                gather(connection, entry, &mut scratch);
+            }
+            if scratch.is_empty() {
+                connection.unsent = Vec::new();
+                return Flushed::All;
+            }
+            let written = match connection.socket.try_write(&scratch) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => return Flushed::Broken,
+            };
+            if written < scratch.len() {
+                connection.unsent = scratch[written..].to_vec();
+                return Flushed::Blocked;
+            }
+            if scratch.capacity() > SCRATCH_BYTES_MAX {
+                *scratch = Vec::with_capacity(WRITE_BYTES * 2);
+            }
+        }
+    }
+}
+
+fn gather(connection: &mut Connection, entry: Entry, out: &mut Vec<u8>) {
+    match entry {
+        Entry::Result { slot, shared, .. } => {
+            let Some(operation) = connection.operation(slot) else { return };
+            let dropped = std::mem::take(&mut operation.dropped);
+            if dropped == 0 {
+                write_result(&operation.head, shared.encoded.bytes(), NEXT_TAIL, out);
+            } else {
+                let body = shared.encoded.with_dropped(dropped);
+                write_result(&operation.head, &body, NEXT_TAIL, out);
+                let total = &connection.entry.dropped;
+                total.fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        Entry::Frame { bytes, ends } => {
+            out.extend_from_slice(&bytes);
+            if let Some(slot) = ends {
+                free(connection, slot);
+            }
+        }
+        Entry::Gone => {}
+    }
+}
+
+/// Gives back the place of an operation whose last frame has been gathered.
+fn free(connection: &mut Connection, slot: Slot) {
+    let operation = connection.operations.get(slot.index as usize);
+    if operation.is_some_and(|operation| operation.serial == slot.serial) {
+        connection.operations.remove(slot.index as usize);
+    }
+}

@@ -1,0 +1,214 @@
+//! The members that a shard has of each feed, and the delivery of an event to them: the hot path.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::operation::{Member, Operation, Slot};
+use super::outbox::{Entry, Full, Limits, Shared};
+use super::shard::Shard;
+use super::splice::frame_bytes;
+use super::state::{Connection, Key, State};
+use super::timer::Timers;
+use crate::broker::catch_up::passes;
+use crate::broker::conflate::Offer;
+use crate::broker::delivery::Event;
+use crate::broker::feed::{Feed, FeedId};
+use crate::broker::topics::Overflow;
+use crate::message::cursor::Sequence;
+use crate::protocol::NEXT_TAIL;
+
+/// The members of one feed on this shard.
+#[derive(Debug)]
+pub(super) struct Members {
+    feed: Rc<Feed>,
+    list: Vec<Place>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    connection: usize,
+    operation: u32,
+    /// It has seen everything up to here.
+    from: Sequence,
+}
+
+impl State {
+    /// Adds a live member that has seen everything up to `from`.
+    pub(super) fn enter(
+        &mut self,
+        key: Key,
+        slot: Slot,
+        feed: &Rc<Feed>,
+        live: (FeedId, Sequence),
+    ) {
+        let (id, from) = live;
+        let new = || Members { feed: feed.clone(), list: Vec::new() };
+        let members = self.feeds.entry(id).or_insert_with(new);
+        let place = members.list.len();
+        members.list.push(Place { connection: key.index, operation: slot.index, from });
+        if let Some(operation) = self.connection(key).and_then(|c| c.operation(slot)) {
+            operation.member = Some(Member { feed: id, place });
+        }
+    }
+
+    /// Takes a member away.
+    pub(super) fn leave(&mut self, shard: &Shard, member: Member) {
+        let Some(members) = self.feeds.get_mut(&member.feed) else { return };
+        members.list.swap_remove(member.place);
+        if let Some(moved) = members.list.get(member.place).copied() {
+            let connection = self.connections.get_mut(moved.connection);
+            let operation = connection.and_then(|c| c.operations.get_mut(moved.operation as usize));
+            if let Some(moved) = operation.and_then(|operation| operation.member.as_mut()) {
+                moved.place = member.place;
+            }
+        } else if members.list.is_empty() {
+            self.feeds.remove(&member.feed);
+        }
+        shard.broker.leave(member.feed, shard.id);
+    }
+
+    /// Delivers an event to the members that want it, and says to how many.
+    pub(super) fn deliver(&mut self, shard: &Shard, event: &Event) -> u64 {
+        let mut delivered = 0;
+        let now = event.accepted_at;
+        for id in &event.feeds {
+            let Some(members) = self.feeds.get(id) else { continue };
+            if !passes(&members.feed.select, &event.message) {
+                continue;
+            }
+            let result = Rc::new(Shared {
+                encoded: shard.broker.encode(&members.feed, &event.message),
+                message: event.message.clone(),
+                overflow: event.topic.overflow,
+            });
+            let mut push = Push {
+                shard,
+                rings: &mut self.rings,
+                timers: &mut self.timers,
+                dirty: &mut self.dirty,
+                slow: &mut self.slow,
+                bytes: &mut self.outbox_bytes_change,
+            };
+            for place in &members.list {
+                if place.from < event.message.cursor.sequence {
+                    let connection = &mut self.connections[place.connection];
+                    let is_sent =
+                        push.offer(connection, place.connection, place.operation, &result, now);
+                    delivered += u64::from(is_sent);
+                }
+            }
+        }
+        delivered
+    }
+}
+
+/// The parts of a shard's state that a push needs beside its connection.
+pub(super) struct Push<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) rings: &'a mut Vec<VecDeque<Entry>>,
+    pub(super) timers: &'a mut Timers,
+    pub(super) dirty: &'a mut Vec<usize>,
+    pub(super) slow: &'a mut Vec<usize>,
+    pub(super) bytes: &'a mut i64,
+}
+
+impl Push<'_> {
+    /// Queues a result for one subscription when its pace allows it.
+    pub(super) fn offer(
+        &mut self,
+        connection: &mut Connection,
+        index: usize,
+        operation_index: u32,
+        shared: &Rc<Shared>,
+        now: Instant,
+    ) -> bool {
+        let operation = &mut connection.operations[operation_index as usize];
+        if let Some(pace) = &mut operation.pace {
+            match pace.conflater.offer(&shared.message, now) {
+                Offer::Send => {}
+                Offer::Wait { conflated } => {
+                    if conflated {
+                        operation.dropped += 1;
+                        self.shard.broker.counters().count_dropped("rate", 1, now);
+                    }
+                    let slot = Slot { index: operation_index, serial: operation.serial };
+                    let key = Key { index, serial: connection.serial };
+                    self.timers.schedule_pace(pace, key, slot);
+                    return false;
+                }
+            }
+        }
+        self.push(connection, index, operation_index, shared, now)
+    }
+
+    /// Queues a result for one subscription, unless it repeats the last one.
+    pub(super) fn push(
+        &mut self,
+        connection: &mut Connection,
+        index: usize,
+        operation_index: u32,
+        shared: &Rc<Shared>,
+        now: Instant,
+    ) -> bool {
+        let Operation { head, serial, pace, .. } =
+            &mut connection.operations[operation_index as usize];
+        if let Some(pace) = pace
+            && pace.conflater.repeats(&shared.message, shared.encoded.data(), now)
+        {
+            return false;
+        }
+        let bytes = frame_bytes(head.len() + shared.encoded.bytes().len() + NEXT_TAIL.len());
+        let slot = Slot { index: operation_index, serial: *serial };
+        if connection.outbox.has_no_ring()
+            && let Some(ring) = self.rings.pop()
+        {
+            connection.outbox.take_ring(ring);
+        }
+        let before = connection.outbox.bytes();
+        let operations = &mut connection.operations;
+        let mut lost = |slot: Slot, overflow: Overflow| {
+            if let Some(operation) = operations.get_mut(slot.index as usize)
+                && operation.serial == slot.serial
+            {
+                operation.dropped += 1;
+            }
+            self.shard.broker.counters().count_dropped(policy(overflow), 1, now);
+        };
+        let limits = self.shard.outbox_limits(connection.unsent.len());
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let pushed = connection.outbox.push_result(slot, shared, bytes, limits, &mut lost);
+        *self.bytes += bytes_change(before, connection.outbox.bytes());
+        if pushed == Err(Full) {
+            self.slow.push(index);
+        } else if !connection.is_dirty {
+            connection.is_dirty = true;
+            self.dirty.push(index);
+        }
+        pushed.is_ok()
+    }
+}
+
+/// The difference as the gauge takes it.
+pub(super) fn bytes_change(before: usize, after: usize) -> i64 {
+    i64::try_from(after).unwrap_or(i64::MAX) - i64::try_from(before).unwrap_or(i64::MAX)
+}
+
+/// The label of a policy in metrics.
+fn policy(overflow: Overflow) -> &'static str {
+    match overflow {
+        Overflow::Disconnect => "disconnect",
+        Overflow::DropOldest => "drop_oldest",
+        Overflow::Conflate => "conflate",
+    }
+}
+
+impl Shard {
+    /// Bounds of an outbox, less what has left it but not reached the socket.
+    pub(super) fn outbox_limits(&self, unsent: usize) -> Limits {
+        Limits {
+            bytes_max: self.options.outbox_bytes_max.saturating_sub(unsent),
+            messages_max: self.options.outbox_messages_max,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Sockets after the upgrade: shards own them, read them, and write what the broker has for them.
+//!
+//! Comes in: upgraded sockets, and events of the broker. Goes out: frames; requests go down to
+//! `graphql`. Knows nothing of: HTTP, configuration files, how a payload is stored.
+//!
+//! The life of a connection: `server` hands over its socket ([`Shards::open`]); [`shard`] reads
+//! into one buffer for all; [`receive`] makes messages of it and [`act`] does what the protocol
+//! asks; [`subscribe`] brings a subscription to its feed and [`member`] delivers; [`flush`] writes
+//! each socket that has something once; [`close`] ends it, both ways and in time.
+
+mod act;
+mod answer;
+mod close;
+mod flush;
+mod member;
+mod operation;
+mod outbox;
+mod receive;
+pub mod registry;
+mod shard;
+mod splice;
+mod state;
+mod subscribe;
+mod timer;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::broker::Broker;
+use crate::graphql::Schema;
+use crate::protocol::Dialect;
+use registry::{Permit, Registry};
+
+/// What connections are held to.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bounds of an outbox.
+    pub outbox_bytes_max: usize,
+    /// Bounds of an outbox.
+    pub outbox_messages_max: usize,
+    /// Most bytes of a client's message.
+    pub message_bytes_max: usize,
+    /// Most subscriptions of one connection.
+    pub subscriptions_max: usize,
+    /// How long a client may take to send `connection_init`.
+    pub init_timeout: Duration,
+    /// A peer that is silent for so long is dropped.
+    pub idle_timeout: Duration,
+    /// Time between pings.
+    pub ping_interval: Duration,
+    /// How long a closing handshake may take.
+    pub close_timeout: Duration,
+    /// The program's version, for the acknowledgement.
+    pub version: &'static str,
+}
+
+/// A socket whose handshake is done.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The socket; not registered with any runtime.
+    pub stream: std::net::TcpStream,
+    /// What the client had sent behind its handshake.
+    pub early: Vec<u8>,
+    /// The peer.
+    pub remote: IpAddr,
+    /// The subprotocol; `None`: the client offered none of ours, to be closed with 4406.
+    pub dialect: Option<Dialect>,
+    /// May it use admin fields?
+    pub admin: bool,
+    /// Its place among the connections allowed.
+    pub permit: Permit,
+}
+
+/// The threads that own the connections.
+#[derive(Debug)]
+pub struct Shards {
+    sockets: Vec<mpsc::Sender<Upgraded>>,
+    registry: Arc<Registry>,
+    drain: watch::Sender<Option<Duration>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// Sockets that may wait for a shard to take them over.
+const HANDOVERS_MAX: usize = 1024;
+
+/// A shard's thread could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start a thread for connections: {0}")]
+pub struct StartError(#[from] std::io::Error);
+
+impl Shards {
+    /// Starts `count` shards.
+    pub fn start(
+        count: usize,
+        broker: &Arc<Broker>,
+        schema: &Arc<Schema>,
+        registry: &Arc<Registry>,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        let (drain, drains) = watch::channel(None);
+        let (mut sockets, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
+            let seed = shard::Seed {
+                number,
+                broker: broker.clone(),
+                schema: schema.clone(),
+                registry: registry.clone(),
+                options: options.clone(),
+                sockets: receiver,
+                drain: drains.clone(),
+            };
+            threads.push(shard::spawn(seed)?);
+            sockets.push(sender);
+        }
+        Ok(Self { sockets, registry: registry.clone(), drain, threads })
+    }
+
+    /// Hands a socket to the shard with this number, modulo their count.
+    pub async fn open(&self, number: usize, upgraded: Upgraded) {
+        // A shard that is gone has drained: the socket closes with the dropped value.
+        let _ = self.sockets[number % self.sockets.len()].send(upgraded).await;
+    }
+
+    /// Closes all connections with 1012, spread over this time, and waits until they are gone.
+    pub async fn drain(&self, within: Duration) {
+        self.drain.send_replace(Some(within));
+        let deadline = tokio::time::Instant::now() + within;
+        while self.registry.open() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the threads.
+    pub fn stop(self) {
+        drop(self.sockets);
+        for thread in self.threads {
+            // A shard that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}

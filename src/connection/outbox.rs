@@ -1,0 +1,390 @@
+//! What waits for one socket: bounded, in order, with a policy for subscribers that are slow.
+//!
+//! The fast path is a push to a ring. Only when a push would exceed a bound does the outbox look
+//! at policies: it then indexes what waits once and keeps the index until it is empty again, so
+//! that a slow subscriber costs no more per message than a quick one.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::operation::Slot;
+use crate::broker::topics::Overflow;
+use crate::message::Message;
+use crate::plan::projection::Encoded;
+
+/// The bounds of an outbox. A single entry may be larger when nothing else waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes on the wire.
+    pub(super) bytes_max: usize,
+    /// Entries.
+    pub(super) messages_max: usize,
+}
+
+/// A result for all members of a feed.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Its bytes.
+    pub(super) encoded: Arc<Encoded>,
+    /// The message that it shows.
+    pub(super) message: Arc<Message>,
+    /// What may happen to it when the subscriber is slow.
+    pub(super) overflow: Overflow,
+}
+
+/// One thing to write.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A result of a subscription: the operation's head goes in front of the shared bytes.
+    Result {
+        /// Whose.
+        slot: Slot,
+        /// What.
+        shared: Rc<Shared>,
+        /// Bytes on the wire.
+        bytes: u32,
+    },
+    /// A whole frame for this connection alone; the operation, if named, ends with it.
+    Frame {
+        /// The frame.
+        bytes: Box<[u8]>,
+        /// The operation that is over once this is written.
+        ends: Option<Slot>,
+    },
+    /// Was dropped.
+    Gone,
+}
+
+/// The push would exceed a bound, and no policy allows to make room.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// The entries of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Entries that are not [`Entry::Gone`].
+    waiting: usize,
+    /// Entries popped since the ring was last empty: turns a position into an index.
+    popped: u64,
+    index: Option<Box<Index>>,
+}
+
+/// Where the entries are that may go.
+#[derive(Debug, Default)]
+struct Index {
+    drop_oldest: VecDeque<u64>,
+    conflate: FxHashMap<(Slot, Box<str>), u64>,
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Entries that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Adds a result. `dropped` is told whose results had to go for it.
+    pub(super) fn push_result(
+        &mut self,
+        slot: Slot,
+        shared: &Rc<Shared>,
+        bytes: u32,
+        limits: Limits,
+        dropped: &mut impl FnMut(Slot, Overflow),
+    ) -> Result<(), Full> {
+        if self.index.is_some() || !self.fits(bytes as usize, limits) {
+            self.make_room(slot, shared, bytes as usize, limits, dropped)?;
+        }
+        self.add(Entry::Result { slot, shared: shared.clone(), bytes }, bytes as usize);
+        Ok(())
+    }
+
+    /// Adds a frame, after the results that wait.
+    pub(super) fn push_frame(
+        &mut self,
+        bytes: Box<[u8]>,
+        ends: Option<Slot>,
+        limits: Limits,
+    ) -> Result<(), Full> {
+        let size = bytes.len();
+        if !self.fits(size, limits) {
+            return Err(Full);
+        }
+        self.add(Entry::Frame { bytes, ends }, size);
+        Ok(())
+    }
+
+    /// The next entry to write.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        while let Some(entry) = self.entries.pop_front() {
+            self.popped += 1;
+            let size = entry.size();
+            if let Some(size) = size {
+                self.bytes -= size;
+                self.waiting -= 1;
+            }
+            if self.entries.is_empty() {
+                self.index = None;
+                self.popped = 0;
+            }
+            if size.is_some() {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Drops everything: the connection is about to close.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The ring of an empty outbox, so that others can use its memory.
+    pub(super) fn give_ring(&mut self) -> VecDeque<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Takes a ring to use; this outbox has to be empty.
+    pub(super) fn take_ring(&mut self, ring: VecDeque<Entry>) {
+        self.entries = ring;
+    }
+
+    /// True when the next push would have to allocate a ring.
+    pub(super) fn has_no_ring(&self) -> bool {
+        self.entries.capacity() == 0
+    }
+
+    fn fits(&self, size: usize, limits: Limits) -> bool {
+        self.waiting == 0
+            || (self.bytes + size <= limits.bytes_max && self.waiting < limits.messages_max)
+    }
+
+    fn add(&mut self, entry: Entry, size: usize) {
+        if let Some(index) = &mut self.index {
+            index.add(&entry, self.popped + self.entries.len() as u64);
+        }
+        self.entries.push_back(entry);
+        self.bytes += size;
+        self.waiting += 1;
+    }
+
+    /// Drops what the policies allow until the new result fits.
+    fn make_room(
+        &mut self,
+        slot: Slot,
+        shared: &Shared,
+        size: usize,
+        limits: Limits,
+        dropped: &mut impl FnMut(Slot, Overflow),
+    ) -> Result<(), Full> {
+        let mut index = match self.index.take() {
+            Some(index) => index,
+            None => Box::new(self.build_index(dropped)),
+        };
+        if index.conflate.len() > 2 * limits.messages_max {
+            // What has been written since still has its entry; new keys must not pile up.
+            index.conflate.retain(|_, position| *position >= self.popped);
+        }
+        if shared.overflow == Overflow::Conflate {
+            let key = (slot, shared.message.conflation_key().into());
+            if let Some(position) = index.conflate.remove(&key) {
+                self.drop_at(position, dropped);
+            }
+        }
+        while !self.fits(size, limits) {
+            let Some(position) = index.drop_oldest.pop_front() else { return Err(Full) };
+            self.drop_at(position, dropped);
+        }
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// Indexes what waits; of several that may be conflated, only the newest stays.
+    fn build_index(&mut self, dropped: &mut impl FnMut(Slot, Overflow)) -> Index {
+        let mut index = Index::default();
+        let mut replaced = Vec::new();
+        for (offset, entry) in self.entries.iter().enumerate() {
+            replaced.extend(index.add(entry, self.popped + offset as u64));
+        }
+        for position in replaced {
+            self.drop_at(position, dropped);
+        }
+        index
+    }
+
+    fn drop_at(&mut self, position: u64, dropped: &mut impl FnMut(Slot, Overflow)) {
+        // A position before `popped` has been written already.
+        let offset = position.checked_sub(self.popped).and_then(|at| usize::try_from(at).ok());
+        let Some(entry) = offset.and_then(|at| self.entries.get_mut(at)) else { return };
+        if let Entry::Result { slot, shared, bytes } = std::mem::replace(entry, Entry::Gone) {
+            self.bytes -= bytes as usize;
+            self.waiting -= 1;
+            dropped(slot, shared.overflow);
+        }
+    }
+}
+
+impl Index {
+    /// Returns the position that the entry replaces.
+    fn add(&mut self, entry: &Entry, position: u64) -> Option<u64> {
+        let Entry::Result { slot, shared, .. } = entry else { return None };
+        match shared.overflow {
+            Overflow::Disconnect => None,
+            Overflow::DropOldest => {
+                self.drop_oldest.push_back(position);
+                None
+            }
+            Overflow::Conflate => {
+                let key = (*slot, shared.message.conflation_key().into());
+                self.conflate.insert(key, position)
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn size(&self) -> Option<usize> {
+        match self {
+            Self::Result { bytes, .. } => Some(*bytes as usize),
+            Self::Frame { bytes, .. } => Some(bytes.len()),
+            Self::Gone => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::message::cursor::{Cursor, Epoch, Sequence};
+    use crate::message::json::Json;
+    use crate::message::time::Timestamp;
+    use crate::message::topic::Topic;
+    use crate::message::{Draft, Place};
+    use crate::plan::projection::{Piece, Projection};
+
+    fn shared(number: u64, key: u8, overflow: Overflow) -> Rc<Shared> {
+        let draft = Draft {
+            topic: Topic::parse("t").unwrap(),
+            payload: Json::from_value(&json!(number)),
+            key: Some(key.to_string().into()),
+            headers: None,
+        };
+        let cursor = Cursor { epoch: Epoch::new(1), sequence: Sequence(number) };
+        let published_at = Timestamp::from_micros(0);
+        let message = Message::new(draft, Place { cursor, previous: None, published_at });
+        let encoded = Projection::new([Piece::Text("{}".into())], false).encode(&message);
+        Rc::new(Shared { encoded: Arc::new(encoded), message: Arc::new(message), overflow })
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Push { slot: u8, key: u8, overflow: Overflow, bytes: u32 },
+        Frame(u8),
+        Pop,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let overflow = prop_oneof![
+            Just(Overflow::Disconnect),
+            Just(Overflow::DropOldest),
+            Just(Overflow::Conflate)
+        ];
+        let push = (0..2_u8, 0..3_u8, overflow, 1..30_u32)
+            .prop_map(|(slot, key, overflow, bytes)| Op::Push { slot, key, overflow, bytes });
+        prop_oneof![6 => push, 1 => (1..30_u8).prop_map(Op::Frame), 2 => Just(Op::Pop)]
+    }
+
+    /// What waits, as a list: (number, slot, key, overflow, bytes); frames have number 0.
+    type Model = Vec<(u64, Slot, u8, Overflow, usize)>;
+
+    fn numbers(model: &Model) -> Vec<u64> {
+        model.iter().map(|entry| entry.0).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn it_stays_in_bounds_and_loses_only_what_the_policies_allow(
+            ops in proptest::collection::vec(op(), 1..80),
+        ) {
+            let limits = Limits { bytes_max: 100, messages_max: 8 };
+            let mut outbox = Outbox::default();
+            let mut model = Model::new();
+            for (number, op) in (1..).zip(ops) {
+                match op {
+                    Op::Push { slot, key, overflow, bytes } => {
+                        let slot = Slot { index: u32::from(slot), serial: 0 };
+                        let mut dropped = 0;
+                        let pushed = outbox.push_result(
+                            slot, &shared(number, key, overflow), bytes, limits,
+                            &mut |_, _| dropped += 1,
+                        );
+                        model.push((number, slot, key, overflow, bytes as usize));
+                        let kept: Vec<u64> = outbox.entries.iter().filter_map(|e| match e {
+                            Entry::Result { shared, .. } => Some(shared.message.cursor.sequence.0),
+                            Entry::Frame { .. } => Some(0),
+                            Entry::Gone => None,
+                        }).collect();
+                        let lost: Model = model.iter().filter(|m| m.0 > 0 && !kept.contains(&m.0))
+                            .copied().collect();
+                        prop_assert_eq!(lost.len(), dropped + usize::from(pushed.is_err()));
+                        for gone in lost.iter().filter(|gone| gone.0 != number) {
+                            let newer = |m: &&(u64, Slot, u8, Overflow, usize)| {
+                                m.0 > gone.0 && m.1 == gone.1 && m.2 == gone.2
+                                    && m.3 == Overflow::Conflate
+                            };
+                            match gone.3 {
+                                Overflow::Disconnect => prop_assert!(false, "lost {gone:?}"),
+                                Overflow::Conflate => prop_assert!(model.iter().any(|m| newer(&m))),
+                                Overflow::DropOldest => {
+                                    let older = model.iter().filter(|m| m.3 == Overflow::DropOldest)
+                                        .find(|m| kept.contains(&m.0) && m.0 > 0);
+                                    prop_assert!(older.is_none_or(|older| older.0 > gone.0));
+                                }
+                            }
+                        }
+                        model.retain(|m| m.0 == 0 || kept.contains(&m.0));
+                        prop_assert_eq!(numbers(&model), kept);
+                        if pushed.is_err() {
+                            // The connection closes.
+                            return Ok(());
+                        }
+                    }
+                    Op::Frame(bytes) => {
+                        let frame = vec![0; usize::from(bytes)].into();
+                        if outbox.push_frame(frame, None, limits).is_err() {
+                            return Ok(());
+                        }
+                        let slot = Slot { index: 9, serial: 0 };
+                        model.push((0, slot, 0, Overflow::Disconnect, usize::from(bytes)));
+                    }
+                    Op::Pop => {
+                        let popped = outbox.pop().map(|entry| match entry {
+                            Entry::Result { shared, .. } => shared.message.cursor.sequence.0,
+                            Entry::Frame { .. } => 0,
+                            Entry::Gone => u64::MAX,
+                        });
+                        let expected = if model.is_empty() { None } else { Some(model.remove(0).0) };
+                        prop_assert_eq!(popped, expected);
+                    }
+                }
+                prop_assert_eq!(outbox.bytes(), model.iter().map(|m| m.4).sum::<usize>());
+                prop_assert_eq!(outbox.waiting, model.len());
+                prop_assert!(model.len() <= 8);
+                prop_assert!(outbox.bytes() <= 100 || model.len() == 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Reading: one task per connection waits for its socket; bytes become messages of the protocol.
+
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::close::code;
+use super::outbox::Outbox;
+use super::registry::Entry;
+use super::shard::Shard;
+use super::state::{Connection, Key, Phase, State};
+use super::{Options, Upgraded};
+use crate::graphql::Caller;
+use crate::message::time::Timestamp;
+use crate::protocol;
+use crate::protocol::session::Session;
+use crate::websocket::assemble::{Assembler, Event, Input, Role};
+use crate::websocket::frame::Opcode;
+
+/// Answers that may be outstanding on a connection before more of it is read.
+const ANSWERS_MAX: usize = 1024;
+
+impl Shard {
+    /// Takes over a socket.
+    pub(super) fn open(self: Rc<Self>, upgraded: Upgraded) {
+        let Ok(socket) = TcpStream::from_std(upgraded.stream) else { return };
+        let socket = Rc::new(socket);
+        let now = Instant::now();
+        let key = {
+            let mut state = self.state.borrow_mut();
+            let opening = Opening {
+                remote: upgraded.remote,
+                admin: upgraded.admin,
+                permit: upgraded.permit,
+                dialect: upgraded.dialect.unwrap_or(protocol::Dialect::TransportWs),
+            };
+            let key = self.enter(&mut state, opening, socket.clone(), now);
+            if upgraded.dialect.is_none() {
+                let reason = "offer the subprotocol graphql-transport-ws or graphql-ws";
+                self.close(&mut state, key, code::SUBPROTOCOL, reason);
+            }
+            self.wake_flusher(&state);
+            key
+        };
+        tokio::task::spawn_local(self.read(key, socket, upgraded.early));
+    }
+
+    fn enter(
+        &self,
+        state: &mut State,
+        opening: Opening,
+        socket: Rc<TcpStream>,
+        now: Instant,
+    ) -> Key {
+        let Opening { remote, admin, permit, dialect } = opening;
+        let id = new_id();
+        let since = now_timestamp();
+        let name = dialect.subprotocol();
+        let entry = self.registry.enter(Entry::new(id.clone(), remote, name, since, self.id.0));
+        let caller = Caller { connection: id, subject: None, admin, resume: false };
+        let serial = state.next_serial;
+        state.next_serial = serial.wrapping_add(1);
+        let connection = Connection {
+            serial,
+            socket,
+            session: Box::new(Session::new(dialect, session_options(&self.options), now)),
+            assembler: Assembler::new(Role::Server, self.options.message_bytes_max, false),
+            outbox: Outbox::default(),
+            unsent: Vec::new(),
+            is_blocked: false,
+            is_dirty: false,
+            operations: slab::Slab::new(),
+            ids: rustc_hash::FxHashMap::default(),
+            next_operation: 0,
+            lane: None,
+            phase: Phase::Open,
+            heard_at: now,
+            ping_at: now + self.options.ping_interval,
+            drain_at: state.is_draining.then_some(now),
+            scheduled: None,
+            room: None,
+            caller: Arc::new(caller),
+            entry,
+            _permit: permit,
+        };
+        let index = state.connections.insert(connection);
+        let State { connections, timers, .. } = state;
+        timers.schedule(&mut connections[index], index);
+        let counters = self.broker.counters();
+        counters.connections.add(1);
+        counters.connections_total.add(1);
+        Key { index, serial }
+    }
+
+    /// Reads until the connection is gone.
+    async fn read(self: Rc<Self>, key: Key, socket: Rc<TcpStream>, mut early: Vec<u8>) {
+        if !early.is_empty() && !self.received(key, &mut early) {
+            return;
+        }
+        loop {
+            // Publishers wait here while subscribers are behind: their sockets fill, not our memory.
+            self.broker.room().await;
+            if let Some(room) = self.is_busy(key) {
+                room.notified().await;
+                continue;
+            }
+            if socket.readable().await.is_err() {
+                return self.lost(&mut self.state.borrow_mut(), key);
+            }
+            let mut scratch = self.read_scratch.borrow_mut();
+            match socket.try_read(&mut scratch) {
+                Ok(0) => return self.lost(&mut self.state.borrow_mut(), key),
+                Ok(count) if self.received(key, &mut scratch[..count]) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(_) => return,
+                Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
+            }
+        }
+    }
+
+    /// Who pipelines more than the engine answers waits: its socket fills, not our memory.
+    fn is_busy(&self, key: Key) -> Option<Rc<Notify>> {
+        let mut state = self.state.borrow_mut();
+        let connection = state.connection(key)?;
+        let answers = connection.ids.len().saturating_sub(connection.subscriptions());
+        (answers >= ANSWERS_MAX).then(|| connection.room.get_or_insert_default().clone())
+    }
+
+    /// Takes what was read; false when the connection is gone.
+    fn received(&self, key: Key, bytes: &mut [u8]) -> bool {
+        let mut input = Input::new(bytes);
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        loop {
+            let Some(connection) = state.connection(key) else { return false };
+            connection.heard_at = now;
+            match connection.assembler.receive(&mut input) {
+                Ok(None) => break,
+                Ok(Some(event)) => self.event(&mut state, key, event, now),
+                Err(error) => self.fail(&mut state, key, error.close_code(), &error.to_string()),
+            }
+        }
+        self.wake_flusher(&state);
+        true
+    }
+
+    fn event(&self, state: &mut State, key: Key, event: Event<'_>, now: Instant) {
+        let Some(connection) = state.connection(key) else { return };
+        match event {
+            Event::Close { code, .. } => return self.peer_closes(state, key, code),
+            _ if connection.phase != Phase::Open => {}
+            Event::Text(text) => {
+                connection.session.receive(&text);
+                self.act(state, key, now);
+            }
+            Event::Binary(_) | Event::Deflated { .. } => {
+                let reason = "messages must be text frames, this one is binary";
+                self.close(state, key, code::UNSUPPORTED, reason);
+            }
+            Event::Ping(payload) => self.push_control(state, key, Opcode::Pong, &payload),
+            Event::Pong(_) => {}
+        }
+        let State { connections, timers, .. } = state;
+        if let Some(connection) = connections.get_mut(key.index)
+            && connection.serial == key.serial
+        {
+            timers.schedule(connection, key.index);
+        }
+    }
+}
+
+/// What a connection is opened with, beside its socket.
+struct Opening {
+    remote: IpAddr,
+    admin: bool,
+    permit: super::registry::Permit,
+    dialect: protocol::Dialect,
+}
+
+fn session_options(options: &Options) -> protocol::Options {
+    protocol::Options {
+        init_timeout: options.init_timeout,
+        keep_alive: options.ping_interval,
+        // Subscriptions have a limit of their own; of the others, no more are read than these.
+        operations_max: options.subscriptions_max + 2 * ANSWERS_MAX,
+    }
+}
+
+/// 80 random bits, as 16 characters of base 32: nobody guesses another connection's id.
+fn new_id() -> Arc<str> {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut random = [0_u8; 16];
+    // Without a source of randomness the process could not have made its epoch either.
+    if getrandom::fill(&mut random).is_err() {
+        tracing::error!("the system gives no random numbers: connection ids repeat");
+    }
+    random
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+        .collect::<String>()
+        .into()
+}
+
+fn now_timestamp() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let micros = since.map(|since| since.as_micros()).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,269 @@
+//! A subscription from its plan to its feed: joined at once when live, or after its catch-up.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::sync::Notify;
+
+use super::Options;
+use super::member::Push;
+use super::operation::{Operation, Pace, Slot, Task};
+use super::outbox::Shared;
+use super::shard::Shard;
+use super::state::{Connection, Key, State};
+use crate::broker::conflate::Conflater;
+use crate::broker::feed::Feed;
+use crate::broker::{Error, Next};
+use crate::graphql;
+use crate::message::Message;
+use crate::plan::{Plan, Position};
+use crate::protocol::Settled;
+
+impl Shard {
+    /// Begins a compiled subscription.
+    pub(super) fn subscribe(&self, state: &mut State, key: Key, slot: Slot, plan: Plan) {
+        let feed = Rc::new(self.broker.feed(plan.select, &plan.projection));
+        let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) else { return };
+        operation.pace = Conflater::new(plan.pace)
+            .map(|conflater| Box::new(Pace { conflater, feed: feed.clone(), scheduled: None }));
+        self.count_subscription(state, key, slot);
+        if plan.position == Position::Live {
+            if let Some(live) = self.broker.join_live(&feed, self.id) {
+                state.enter(key, slot, &feed, live);
+            }
+            return;
+        }
+        let Some(this) = self.this.upgrade() else { return };
+        let task = tokio::task::spawn_local(this.catch_up(key, slot, feed, plan.position));
+        if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
+            operation.task = Some(Task(task.abort_handle()));
+        }
+    }
+
+    /// Forwards the results of an executed subscription.
+    pub(super) fn forward(
+        &self,
+        state: &mut State,
+        key: Key,
+        slot: Slot,
+        stream: BoxStream<'static, Vec<u8>>,
+    ) {
+        self.count_subscription(state, key, slot);
+        let Some(this) = self.this.upgrade() else { return };
+        let task = tokio::task::spawn_local(this.run_forward(key, slot, stream));
+        if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
+            operation.task = Some(Task(task.abort_handle()));
+        }
+    }
+
+    async fn run_forward(
+        self: Rc<Self>,
+        key: Key,
+        slot: Slot,
+        mut stream: BoxStream<'static, Vec<u8>>,
+    ) {
+        while let Some(result) = stream.next().await {
+            self.room(key).await;
+            let now = Instant::now();
+            let mut state = self.state.borrow_mut();
+            self.push_next(&mut state, key, slot, &result);
+            self.broker.counters().count_delivered(1, now);
+            self.wake_flusher(&state);
+        }
+        let mut state = self.state.borrow_mut();
+        self.settle(&mut state, key, slot, Settled::Finished, "completed");
+        self.wake_flusher(&state);
+    }
+
+    /// Reads the log at the pace of the subscriber, then joins the feed.
+    async fn catch_up(self: Rc<Self>, key: Key, slot: Slot, feed: Rc<Feed>, position: Position) {
+        let mut caught = self.broker.begin(position, &feed.select).await;
+        loop {
+            let step = match caught {
+                Ok(step) => step,
+                Err(error) => return self.refuse_position(key, slot, &error),
+            };
+            // No await between the broker's join and ours: events of the feed may be delivered at
+            // the next one, and this member has to be there.
+            if let Next::Live { feed: id, from } = step.next {
+                return self.join(key, slot, &feed, &step.messages, (id, from));
+            }
+            let mut messages = step.messages.as_slice();
+            self.count_conflated(key, slot, step.conflated);
+            while !messages.is_empty() {
+                self.room(key).await;
+                let taken = self.replay(key, slot, &feed, messages);
+                messages = &messages[taken..];
+            }
+            self.room(key).await;
+            let Next::Read(catch_up) = step.next else { return };
+            caught = self.broker.catch_up(catch_up, &feed, self.id).await;
+        }
+    }
+
+    /// The last step of a catch-up: what was left, and the membership, with nothing in between.
+    fn join(
+        &self,
+        key: Key,
+        slot: Slot,
+        feed: &Rc<Feed>,
+        messages: &[Arc<Message>],
+        live: (crate::broker::feed::FeedId, crate::message::cursor::Sequence),
+    ) {
+        for message in messages {
+            self.replay(key, slot, feed, std::slice::from_ref(message));
+        }
+        let mut state = self.state.borrow_mut();
+        let is_there = state.connection(key).is_some_and(|c| c.operation(slot).is_some());
+        if is_there {
+            state.enter(key, slot, feed, live);
+        } else {
+            self.broker.leave(live.0, self.id);
+        }
+    }
+
+    /// Queues messages of the log until the outbox is half full, and says how many: one at least.
+    fn replay(&self, key: Key, slot: Slot, feed: &Rc<Feed>, messages: &[Arc<Message>]) -> usize {
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        let (mut taken, mut delivered) = (0, 0);
+        for message in messages {
+            let has_room = state.connection(key).is_none_or(|c| c.has_room(&self.options));
+            if taken > 0 && !has_room {
+                break;
+            }
+            let encoded = self.broker.encode(feed, message);
+            let overflow = self.broker.overflow(&message.topic);
+            let shared = Rc::new(Shared { encoded, message: message.clone(), overflow });
+            delivered += u64::from(self.offer_result(&mut state, key, slot, &shared, now));
+            taken += 1;
+        }
+        self.close_slow(&mut state);
+        self.broker.counters().count_delivered(delivered, now);
+        self.wake_flusher(&state);
+        taken
+    }
+
+    fn count_conflated(&self, key: Key, slot: Slot, conflated: u64) {
+        let mut state = self.state.borrow_mut();
+        if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
+            operation.dropped += conflated;
+        }
+    }
+
+    /// Queues a result for one subscription, at its pace.
+    fn offer_result(
+        &self,
+        state: &mut State,
+        key: Key,
+        slot: Slot,
+        shared: &Rc<Shared>,
+        now: Instant,
+    ) -> bool {
+        self.with_push(state, key, slot, |push, connection| {
+            push.offer(connection, key.index, slot.index, shared, now)
+        })
+    }
+
+    /// Queues a result for one subscription.
+    pub(super) fn push_result(
+        &self,
+        state: &mut State,
+        key: Key,
+        slot: Slot,
+        shared: &Rc<Shared>,
+        now: Instant,
+    ) -> bool {
+        self.with_push(state, key, slot, |push, connection| {
+            push.push(connection, key.index, slot.index, shared, now)
+        })
+    }
+
+    fn with_push(
+        &self,
+        state: &mut State,
+        key: Key,
+        slot: Slot,
+        push: impl FnOnce(&mut Push<'_>, &mut Connection) -> bool,
+    ) -> bool {
+        let (connections, mut parts) = state.split(self);
+        let connection = connections.get_mut(key.index).filter(|c| c.serial == key.serial);
+        let Some(connection) = connection else { return false };
+        connection.operation(slot).is_some() && push(&mut parts, connection)
+    }
+
+    fn refuse_position(&self, key: Key, slot: Slot, error: &Error) {
+        let mut state = self.state.borrow_mut();
+        let reason = match error {
+            Error::Engine(crate::engine::Error::Expired { .. }) => "cursor_expired",
+            _ => "error",
+        };
+        let errors = graphql::error::to_json(&[error.clone().into()]);
+        self.settle(&mut state, key, slot, Settled::Refused(&errors), reason);
+        self.wake_flusher(&state);
+    }
+
+    /// Waits until the outbox of the connection is at most half full, or the connection gone.
+    async fn room(&self, key: Key) {
+        loop {
+            let room: Rc<Notify> = {
+                let mut state = self.state.borrow_mut();
+                let Some(connection) = state.connection(key) else { return };
+                if connection.has_room(&self.options) {
+                    return;
+                }
+                connection.room.get_or_insert_default().clone()
+            };
+            room.notified().await;
+        }
+    }
+
+    fn count_subscription(&self, state: &mut State, key: Key, slot: Slot) {
+        self.broker.counters().subscriptions.add(1);
+        let Some(connection) = state.connection(key) else { return };
+        let count = &connection.entry.subscriptions;
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if let Some(operation) = connection.operation(slot) {
+            operation.is_subscription = true;
+        }
+    }
+
+    /// Ends an operation from this side and says so to the client.
+    pub(super) fn settle(
+        &self,
+        state: &mut State,
+        key: Key,
+        slot: Slot,
+        end: Settled<'_>,
+        reason: &'static str,
+    ) {
+        let Some(connection) = state.connection(key) else { return };
+        let Some(operation) = connection.operation(slot) else { return };
+        let id = operation.id.clone();
+        let ended = operation.leave();
+        connection.ids.remove(&id);
+        connection.session.settle(&id, end);
+        self.ended(state, key, &ended, reason);
+        self.send_last(state, key, slot);
+    }
+}
+
+impl Connection {
+    /// Is the outbox at most half full?
+    pub(super) fn has_room(&self, options: &Options) -> bool {
+        self.waiting_bytes() <= options.outbox_bytes_max / 2
+            && self.outbox.len() <= options.outbox_messages_max / 2
+    }
+}
+
+impl Operation {
+    /// Ends it, but lets what waits of it be written.
+    fn leave(&mut self) -> super::close::Ended {
+        let ended = self.end();
+        self.is_over = false;
+        ended
+    }
+}

@@ -1,0 +1,355 @@
+//! The engine beside a naive one: whatever is done to both, both say the same.
+
+mod naive;
+mod steps;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use proptest::prelude::*;
+
+use self::naive::{Entry, Expected, Fate, Naive};
+use self::steps::{Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
+use super::read::Looks;
+use super::{Memory, Options};
+use crate::engine::{Accept, Engine, Error, From, IfLast, Limit, Publish, Reply, Sink};
+use crate::message::cursor::{Cursor, Epoch, Sequence};
+use crate::message::filter::{Filter, Filters};
+use crate::message::json::Json;
+use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+use crate::message::{Draft, Message, Place, Receipt};
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Arc<Message>>>);
+
+impl Sink for Recorder {
+    fn accepted(&self, messages: &[Arc<Message>]) {
+        self.0.lock().extend_from_slice(messages);
+    }
+}
+
+/// Both engines, and readers that page.
+struct Pair {
+    memory: Arc<Memory>,
+    sink: Arc<Recorder>,
+    naive: Naive,
+    clock: Arc<AtomicI64>,
+    readers: Vec<Reader>,
+}
+
+struct Reader {
+    filters: Filters,
+    from: From,
+    /// The naive engine's own: after which place, and from which moment on.
+    start: (u64, u64),
+    limit: Limit,
+}
+
+fn now<T>(reply: Reply<T>) -> Result<T, Error> {
+    match reply {
+        Reply::Now(Some(result)) => result,
+        _ => panic!("the memory engine answers at once"),
+    }
+}
+
+fn sequences(messages: &[Arc<Message>]) -> Vec<u64> {
+    messages.iter().map(|message| message.cursor.sequence.0).collect()
+}
+
+impl Pair {
+    fn new(memory_bytes: u64, looks: Looks) -> Self {
+        let clock = Arc::new(AtomicI64::new(1_000_000));
+        let sink = Arc::new(Recorder::default());
+        let (window, ids_max) = (Duration::from_millis(70), 5);
+        let time = Arc::clone(&clock);
+        let options = Options {
+            epoch: Epoch::new(7),
+            retention: retention(),
+            memory_bytes,
+            idempotency_window: window,
+            idempotency_ids_max: ids_max,
+            clock: Arc::new(move || Timestamp::from_micros(time.load(Ordering::Relaxed))),
+        };
+        let memory = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
+        memory.state.lock().looks = looks;
+        let naive = Naive::new(retention(), memory_bytes, window, ids_max);
+        Self { memory, sink, naive, clock, readers: Vec::new() }
+    }
+
+    fn time(&self) -> Timestamp {
+        Timestamp::from_micros(self.clock.load(Ordering::Relaxed))
+    }
+
+    fn step(&mut self, step: Step) {
+        self.naive.expire(self.time());
+        match step {
+            Step::Publish(draws) => self.publish(&draws),
+            Step::Pass(ms) => {
+                self.clock.fetch_add(i64::from(ms) * 1000, Ordering::Relaxed);
+            }
+            Step::Sweep => {
+                self.memory.sweep();
+                self.naive.sweep(self.time());
+            }
+            Step::Purge(index) => {
+                let purged = now(self.memory.purge(&topic(index))).unwrap();
+                assert_eq!(purged, self.naive.purge(&topic(index)));
+            }
+            Step::Open { filters: indices, back, messages, bytes } => {
+                let head = self.naive.head();
+                let after = back.map(|back| (head + 1).saturating_sub(u64::from(back) / 4));
+                let from = after.map_or(From::Earliest, |after| From::After(Sequence(after)));
+                let start = (after.unwrap_or_default(), 0);
+                let limit = Limit { messages, bytes };
+                let filters = filters(&indices);
+                self.readers.push(Reader { filters, from, start, limit });
+            }
+            Step::Read(index) => self.read(index),
+            Step::ReadBack { filters: indices, back, messages } => {
+                self.read_back(&filters(&indices), back, messages);
+            }
+            Step::Last { filters: indices, count, odd } => {
+                self.last(&filters(&indices), count, odd);
+            }
+            Step::Since(ms) => self.since(ms),
+            Step::List { filter, after, count } => self.list(filter, after, count),
+        }
+        self.check_totals();
+    }
+
+    fn publish(&mut self, draws: &[Draw]) {
+        let mut expected = Vec::new();
+        let publishes: Vec<Publish> = draws
+            .iter()
+            .map(|draw| {
+                let publish = self.prepare(draw);
+                expected.push(self.naive_publish(&publish));
+                publish
+            })
+            .collect();
+        let results = match <[Publish; 1]>::try_from(publishes) {
+            Ok([publish]) => vec![now(self.memory.append(publish))],
+            Err(publishes) => now(self.memory.append_many(publishes)).unwrap(),
+        };
+        assert_eq!(results, expected);
+    }
+
+    fn prepare(&self, draw: &Draw) -> Publish {
+        let topic = topic(draw.topic);
+        let newest = self.naive.kept_of(&topic).next_back().map(|entry| entry.sequence);
+        let head = self.naive.head();
+        let if_last = draw.if_last.map(|guess| match guess {
+            Guess::Empty => IfLast::Empty,
+            Guess::Newest => newest.map_or(IfLast::Empty, |last| self.expect(last)),
+            Guess::Back(back) => self.expect(head.saturating_sub(back.into())),
+            Guess::OtherLog => {
+                let sequence = Sequence(newest.unwrap_or(head));
+                IfLast::Cursor(Cursor { epoch: Epoch::new(8), sequence })
+            }
+        });
+        let payload = Json::parse(&format!("\"{}\"", "x".repeat(draw.padding))).unwrap();
+        let key = draw.key.map(|key| key.to_string().into());
+        let id = draw.id.map(|id| id.to_string().into());
+        Publish { draft: Draft { topic, payload, key, headers: None }, id, if_last }
+    }
+
+    fn expect(&self, sequence: u64) -> IfLast {
+        IfLast::Cursor(self.cursor(sequence))
+    }
+
+    fn cursor(&self, sequence: u64) -> Cursor {
+        Cursor { epoch: self.memory.epoch(), sequence: Sequence(sequence) }
+    }
+
+    fn naive_publish(&mut self, publish: &Publish) -> Result<Receipt, Error> {
+        let Publish { draft, id, if_last } = publish;
+        let topic = draft.topic.clone();
+        let receipt = |sequence, published_at, duplicate| {
+            let cursor = Cursor { epoch: Epoch::new(7), sequence: Sequence(sequence) };
+            Ok(Receipt { topic: draft.topic.clone(), cursor, published_at, duplicate })
+        };
+        let at = self.time();
+        if let Some(first) = id.as_ref().and_then(|id| self.naive.known(&topic, id, at)) {
+            return receipt(first, self.naive.entry(first).at, true);
+        }
+        let newest = self.naive.kept_of(&topic).next_back().map(|entry| entry.sequence);
+        let last = newest.map(|sequence| self.cursor(sequence));
+        match if_last {
+            Some(IfLast::Empty) if last.is_some() => return Err(Error::Conflict { last }),
+            Some(IfLast::Cursor(cursor)) if last != Some(*cursor) => {
+                return Err(Error::Conflict { last });
+            }
+            _ => {}
+        }
+        let key = draft.key.as_deref().unwrap_or(draft.topic.as_str()).to_owned();
+        let place = Place { cursor: self.cursor(1), previous: None, published_at: at };
+        let cost = Message::new(draft.clone(), place).cost() as u64;
+        let sequence = self.naive.head() + 1;
+        let (previous, fate) = (None, Fate::Kept);
+        let entry = Entry { sequence, topic, key, cost, at, previous, fate, moment: 0 };
+        self.naive.append(entry, id.as_deref());
+        receipt(sequence, at, false)
+    }
+
+    fn read(&mut self, index: usize) {
+        let Some(reader) = self.readers.get_mut(index) else { return };
+        if reader.from == From::Earliest {
+            reader.start = (0, self.naive.moment);
+        }
+        let head = self.naive.head();
+        let result = now(self.memory.read(&reader.filters, reader.from, reader.limit));
+        let (after, moment) = reader.start;
+        match result {
+            Ok(batch) => {
+                let upto = batch.upto.0;
+                let messages = sequences(&batch.messages);
+                let conflated = batch.conflated;
+                let expected = self.naive.read(&reader.filters, reader.start, upto);
+                assert_eq!(Expected::Upto { messages, conflated }, expected, "up to {upto}");
+                assert!(upto == head || (upto > after && upto < head), "{after} {upto} {head}");
+                let bytes: usize = batch.messages.iter().map(|message| message.cost()).sum();
+                let is_within = batch.messages.len() <= 1 || bytes <= reader.limit.bytes;
+                assert!(is_within && batch.messages.len() <= reader.limit.messages);
+                reader.from = reader.from.onward(&batch);
+                reader.start = (upto, moment);
+            }
+            Err(Error::Expired { earliest: Some(earliest) }) => {
+                let lost = match self.naive.read(&reader.filters, reader.start, head) {
+                    Expected::Expired { lost } => lost,
+                    Expected::Upto { .. } => 0,
+                };
+                let place = earliest.sequence.0;
+                let is_due = lost > after || after > head || after < self.naive.floor;
+                let is_exact = lost <= place && place <= lost.max(self.naive.floor).max(head);
+                assert!(is_due && is_exact, "{after} {place} {lost} {}", self.naive.floor);
+                reader.from = From::After(earliest.sequence);
+                reader.start = (place, 0);
+                let again = self.memory.read(&reader.filters, reader.from, reader.limit);
+                assert!(now(again).is_ok(), "the earliest position has to work");
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn read_back(&self, filters: &Filters, back: Option<u8>, messages: usize) {
+        let limit = Limit { messages, bytes: 2000 };
+        let head = self.naive.head();
+        let mut before = back.map(|back| Sequence(head.saturating_sub(u64::from(back) / 4)));
+        let end = before.map_or(head + 1, |before| before.0);
+        let mut found = Vec::new();
+        while before != Some(Sequence::ZERO) {
+            let batch = now(self.memory.read_back(filters, before, limit)).unwrap();
+            assert!(batch.messages.len() <= messages && batch.upto.0 < before.map_or(end, |b| b.0));
+            found.extend(sequences(&batch.messages));
+            before = Some(batch.upto);
+        }
+        let matching = |e: &&Entry| e.sequence < end && filters.matches(&e.topic);
+        let expected: Vec<u64> =
+            self.naive.kept().rev().filter(matching).map(|e| e.sequence).collect();
+        assert_eq!(found, expected);
+    }
+
+    fn last(&self, filters: &Filters, count: usize, odd: bool) {
+        let passes = move |sequence: u64| !odd || sequence % 2 == 1;
+        let accept: Accept = Arc::new(move |message| passes(message.cursor.sequence.0));
+        let batch = now(self.memory.last(filters, count, accept)).unwrap();
+        assert_eq!(batch.upto.0, self.naive.head());
+        let newer = |entry: &Entry| {
+            let newer = |e: &&Entry| e.sequence > entry.sequence && passes(e.sequence);
+            self.naive.kept_of(&entry.topic).filter(newer).count()
+        };
+        let expected: Vec<u64> = self
+            .naive
+            .kept()
+            .filter(|e| filters.matches(&e.topic) && passes(e.sequence) && newer(e) < count)
+            .map(|entry| entry.sequence)
+            .collect();
+        assert_eq!(sequences(&batch.messages), expected);
+    }
+
+    fn since(&self, ms: u16) {
+        let micros = self.time().as_micros() - i64::from(ms) * 1000 + 2000;
+        let time = Timestamp::from_micros(micros);
+        let place = now(self.memory.before_time(time)).unwrap().0;
+        let older = |entry: &&Entry| entry.at < time;
+        let exact = self.naive.entries.iter().filter(older).count() as u64;
+        let kept = self.naive.kept().rfind(older).map_or(0, |entry| entry.sequence);
+        assert!(kept <= place && place <= exact, "{kept} {place} {exact}");
+    }
+
+    fn list(&self, filter: usize, after: Option<usize>, count: usize) {
+        let filter = Filter::parse(FILTERS[filter]).unwrap();
+        let after = after.map(|index| TOPICS[index]);
+        let listed: Vec<String> = self
+            .memory
+            .topics(&filter, after, count)
+            .iter()
+            .map(|kept| kept.topic.to_string())
+            .collect();
+        let mut names: Vec<&str> = TOPICS
+            .into_iter()
+            .filter(|name| after.is_none_or(|after| *name > after))
+            .filter(|name| filter.matches(&Topic::parse(name).unwrap()))
+            .filter(|name| self.naive.kept_of(&Topic::parse(name).unwrap()).next().is_some())
+            .collect();
+        names.sort_unstable();
+        names.truncate(count);
+        assert_eq!(listed, names);
+    }
+
+    fn check_totals(&mut self) {
+        self.naive.expire(self.time());
+        assert_eq!(self.memory.kept_bytes(), self.naive.bytes());
+        let mut filled = 0;
+        for index in 0..TOPICS.len() {
+            let topic = topic(index);
+            let expected: Vec<&Entry> = self.naive.kept_of(&topic).collect();
+            filled += u64::from(!expected.is_empty());
+            let found = self.memory.topic(&topic).map(|kept| {
+                (kept.messages, kept.bytes, kept.first, kept.last, kept.last_published_at)
+            });
+            let expected = expected.first().zip(expected.last()).map(|(first, last)| {
+                let bytes = expected.iter().map(|entry| entry.cost).sum::<u64>();
+                let (first, newest) = (self.cursor(first.sequence), self.cursor(last.sequence));
+                (expected.len() as u64, bytes, first, newest, last.at)
+            });
+            assert_eq!(found, expected, "{topic}");
+        }
+        assert_eq!(self.memory.kept_topics(), filled);
+        assert_eq!(self.memory.head().0, self.naive.head());
+        let seen = std::mem::take(&mut *self.sink.0.lock());
+        let first = self.naive.head() - seen.len() as u64;
+        for (message, entry) in
+            seen.iter().zip(&self.naive.entries[usize::try_from(first).unwrap()..])
+        {
+            let previous = message.previous.map(|cursor| cursor.sequence.0);
+            let found = (message.cursor.sequence.0, &message.topic, previous, message.published_at);
+            assert_eq!(found, (entry.sequence, &entry.topic, entry.previous, entry.at));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_does_what_the_naive_engine_does(
+        memory_bytes in prop_oneof![Just(2_000_u64), Just(9_000), Just(1 << 20)],
+        topics_max in 0..12_usize,
+        entries_max in 1..6_usize,
+        steps in prop::collection::vec(steps(), 1..120),
+    ) {
+        let mut pair = Pair::new(memory_bytes, Looks { topics_max, entries_max });
+        for step in steps {
+            pair.step(step);
+        }
+        for index in 0..pair.readers.len() {
+            let end = pair.naive.head();
+            for _ in 0..2 * end + 2 {
+                pair.read(index);
+            }
+            assert_eq!(pair.readers[index].start.0, end, "the reader comes to the end");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The engine once more, as plain as can be: a list of all messages ever, each with its fate.
+
+use std::time::Duration;
+
+use crate::engine::retention::{Held, Retention, later};
+use crate::message::filter::Filters;
+use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Kept,
+    Lost,
+    Replaced,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) topic: Topic,
+    pub(super) key: String,
+    pub(super) cost: u64,
+    pub(super) at: Timestamp,
+    pub(super) previous: Option<u64>,
+    pub(super) fate: Fate,
+    /// When it went.
+    pub(super) moment: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Use {
+    topic: Topic,
+    id: String,
+    sequence: u64,
+    at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct Naive {
+    pub(super) entries: Vec<Entry>,
+    pub(super) moment: u64,
+    /// No loss of a topic that was dropped is beyond this.
+    pub(super) floor: u64,
+    pub(super) retention: Retention,
+    pub(super) memory_bytes: u64,
+    pub(super) window: Duration,
+    pub(super) ids_max: usize,
+    uses: Vec<Use>,
+    remembered: Vec<(Topic, u64)>,
+}
+
+/// What a reader is to get.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    Expired { lost: u64 },
+    Upto { messages: Vec<u64>, conflated: u64 },
+}
+
+impl Naive {
+    pub(super) fn new(
+        retention: Retention,
+        memory_bytes: u64,
+        window: Duration,
+        ids_max: usize,
+    ) -> Self {
+        Self {
+            entries: Vec::new(),
+            moment: 0,
+            floor: 0,
+            retention,
+            memory_bytes,
+            window,
+            ids_max,
+            uses: Vec::new(),
+            remembered: Vec::new(),
+        }
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(super) fn kept(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.fate == Fate::Kept)
+    }
+
+    pub(super) fn kept_of<'a>(
+        &'a self,
+        topic: &'a Topic,
+    ) -> impl DoubleEndedIterator<Item = &'a Entry> {
+        self.kept().filter(move |entry| entry.topic == *topic)
+    }
+
+    pub(super) fn known(&self, topic: &Topic, id: &str, now: Timestamp) -> Option<u64> {
+        let used = |used: &&Use| {
+            used.topic == *topic && used.id == id && later(used.at, self.window) > now
+        };
+        self.uses.iter().find(used).map(|used| used.sequence)
+    }
+
+    pub(super) fn append(&mut self, mut entry: Entry, id: Option<&str>) {
+        let (topic, now, sequence) = (entry.topic.clone(), entry.at, entry.sequence);
+        match self.remembered.iter_mut().find(|(known, _)| *known == topic) {
+            Some((_, last)) => entry.previous = Some(std::mem::replace(last, sequence)),
+            None => self.remembered.push((topic.clone(), sequence)),
+        }
+        if let Some(id) = id {
+            let id = id.to_owned();
+            self.uses.push(Use { topic: topic.clone(), id, sequence, at: now });
+            let over = self.uses.len().saturating_sub(self.ids_max);
+            self.uses.drain(..over);
+        }
+        self.entries.push(entry);
+        let keep = self.retention.terms(&topic).keep;
+        while let Some(held) = self.held(&topic).filter(|&held| keep.forgets_oldest(held, now)) {
+            let oldest = self.kept_of(&topic).next().unwrap().sequence;
+            assert!(held.messages > 0);
+            self.forget(oldest);
+        }
+        while self.bytes() > self.memory_bytes {
+            let oldest = self.kept().next().unwrap().sequence;
+            self.forget(oldest);
+        }
+    }
+
+    fn held(&self, topic: &Topic) -> Option<Held> {
+        let oldest = self.kept_of(topic).next()?.at;
+        let messages = self.kept_of(topic).count() as u64;
+        Some(Held { messages, bytes: self.kept_of(topic).map(|entry| entry.cost).sum(), oldest })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.kept().map(|entry| entry.cost).sum()
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        for index in 0..self.entries.len() {
+            let entry = &self.entries[index];
+            let keep = self.retention.terms(&entry.topic).keep;
+            if entry.fate == Fate::Kept && keep.expires(entry.at, now) {
+                self.forget(index as u64 + 1);
+            }
+        }
+    }
+
+    pub(super) fn purge(&mut self, topic: &Topic) -> u64 {
+        let kept: Vec<u64> = self.kept_of(topic).map(|entry| entry.sequence).collect();
+        kept.iter().for_each(|&sequence| self.forget(sequence));
+        kept.len() as u64
+    }
+
+    fn forget(&mut self, sequence: u64) {
+        let gone = self.entry(sequence).clone();
+        let conflates = self.retention.terms(&gone.topic).conflate;
+        let stands = |entry: &Entry| entry.sequence > sequence && entry.key == gone.key;
+        let is_replaced = conflates && self.kept_of(&gone.topic).any(stands);
+        self.moment += 1;
+        let moment = self.moment;
+        let fate = if is_replaced { Fate::Replaced } else { Fate::Lost };
+        let entry = self.entry_mut(sequence);
+        (entry.fate, entry.moment) = (fate, moment);
+        let all_max = usize::try_from(self.memory_bytes / 512).unwrap();
+        let of_topic = self.replaced(Some(&gone.topic));
+        if of_topic.len() > all_max / 8 {
+            self.entry_mut(of_topic[0]).fate = Fate::Lost;
+        }
+        let all = self.replaced(None);
+        if all.len() > all_max {
+            self.entry_mut(all[0]).fate = Fate::Lost;
+        }
+    }
+
+    /// Replaced messages that a reader could still resume before.
+    fn replaced(&self, topic: Option<&Topic>) -> Vec<u64> {
+        let lost = |topic: &Topic| self.lost(topic, 0);
+        let counts = |entry: &&Entry| {
+            entry.fate == Fate::Replaced
+                && topic.is_none_or(|topic| entry.topic == *topic)
+                && entry.sequence > lost(&entry.topic)
+        };
+        self.entries.iter().filter(counts).map(|entry| entry.sequence).collect()
+    }
+
+    fn lost(&self, topic: &Topic, moment: u64) -> u64 {
+        let lost = |entry: &&Entry| {
+            entry.topic == *topic && entry.fate == Fate::Lost && entry.moment > moment
+        };
+        self.entries.iter().rfind(lost).map_or(0, |entry| entry.sequence)
+    }
+
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.expire(now);
+        let window = self.window;
+        self.uses.retain(|used| later(used.at, window) > now);
+        let remembered = std::mem::take(&mut self.remembered);
+        for (topic, last) in remembered {
+            let is_used = self.uses.iter().any(|used| used.topic == topic);
+            if is_used || self.kept_of(&topic).next().is_some() {
+                self.remembered.push((topic, last));
+            } else {
+                self.floor = self.floor.max(self.lost(&topic, 0));
+            }
+        }
+    }
+
+    /// What a reader of these filters is to get from `after` up to `upto`.
+    pub(super) fn read(&self, filters: &Filters, start: (u64, u64), upto: u64) -> Expected {
+        let (after, moment) = start;
+        let matching = || self.entries.iter().filter(|entry| filters.matches(&entry.topic)).rev();
+        let lost = |entry: &&Entry| entry.fate == Fate::Lost && entry.sequence > after;
+        if matching().any(|entry| lost(&entry) && entry.moment > moment) {
+            let lost = matching().find(lost).map_or(0, |entry| entry.sequence);
+            return Expected::Expired { lost };
+        }
+        let ranged = || matching().rev().filter(|e| e.sequence > after && e.sequence <= upto);
+        let kept = |entry: &&Entry| entry.fate == Fate::Kept;
+        let messages = ranged().filter(kept).map(|entry| entry.sequence).collect();
+        let replaced = |entry: &&Entry| entry.fate == Fate::Replaced && entry.moment > moment;
+        Expected::Upto { messages, conflated: ranged().filter(replaced).count() as u64 }
+    }
+
+    pub(super) fn entry(&self, sequence: u64) -> &Entry {
+        &self.entries[usize::try_from(sequence).unwrap() - 1]
+    }
+
+    fn entry_mut(&mut self, sequence: u64) -> &mut Entry {
+        &mut self.entries[usize::try_from(sequence).unwrap() - 1]
+    }
+}

@@ -1,0 +1,107 @@
+//! What may be done to an engine, drawn at random.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::engine::retention::{Keep, Retention, Rule};
+use crate::message::filter::{Filter, Filters};
+use crate::message::topic::Topic;
+
+pub(super) const TOPICS: [&str; 8] =
+    ["count", "age", "bytes", "q.a", "q.b", "q.c.old", "deep.a.x", "none"];
+pub(super) const FILTERS: [&str; 10] =
+    ["count", "q.a", "q.*", "q.>", ">", "*", "deep.*.x", "*.*", "none", "nowhere"];
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Publish(Vec<Draw>),
+    Pass(u16),
+    Sweep,
+    Purge(usize),
+    Open { filters: Vec<usize>, back: Option<u8>, messages: usize, bytes: usize },
+    Read(usize),
+    ReadBack { filters: Vec<usize>, back: Option<u8>, messages: usize },
+    Last { filters: Vec<usize>, count: usize, odd: bool },
+    Since(u16),
+    List { filter: usize, after: Option<usize>, count: usize },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Draw {
+    pub(super) topic: usize,
+    pub(super) key: Option<u8>,
+    pub(super) padding: usize,
+    pub(super) id: Option<u8>,
+    pub(super) if_last: Option<Guess>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Guess {
+    Empty,
+    Newest,
+    Back(u8),
+    OtherLog,
+}
+
+fn draws() -> impl Strategy<Value = Draw> {
+    let guess = prop_oneof![
+        Just(Guess::Empty),
+        Just(Guess::Newest),
+        (0..9_u8).prop_map(Guess::Back),
+        Just(Guess::OtherLog)
+    ];
+    let key = prop::option::of(0..3_u8);
+    let rarely = |strategy| prop::option::weighted(0.3, strategy);
+    (0..TOPICS.len(), key, 0..300_usize, rarely(0..4_u8), prop::option::weighted(0.2, guess))
+        .prop_map(|(topic, key, padding, id, if_last)| Draw { topic, key, padding, id, if_last })
+}
+
+pub(super) fn steps() -> impl Strategy<Value = Step> {
+    let filters = || prop::collection::vec(0..FILTERS.len(), 1..3);
+    let back = || prop::option::weighted(0.8, any::<u8>());
+    prop_oneof![
+        12 => prop::collection::vec(draws(), 1..4).prop_map(Step::Publish),
+        3 => (0..40_u16).prop_map(Step::Pass),
+        1 => Just(Step::Sweep),
+        1 => (0..TOPICS.len()).prop_map(Step::Purge),
+        3 => (filters(), back(), 1..6_usize, 1..3000_usize).prop_map(
+            |(filters, back, messages, bytes)| Step::Open { filters, back, messages, bytes }
+        ),
+        9 => (0..8_usize).prop_map(Step::Read),
+        1 => (filters(), back(), 1..6_usize)
+            .prop_map(|(filters, back, messages)| Step::ReadBack { filters, back, messages }),
+        1 => (filters(), 0..4_usize, any::<bool>())
+            .prop_map(|(filters, count, odd)| Step::Last { filters, count, odd }),
+        1 => (0..200_u16).prop_map(Step::Since),
+        1 => (0..FILTERS.len(), prop::option::of(0..TOPICS.len()), 0..6_usize)
+            .prop_map(|(filter, after, count)| Step::List { filter, after, count }),
+    ]
+}
+
+pub(super) fn retention() -> Retention {
+    let rule = |filter, last, age_ms: Option<u64>, bytes, conflate| Rule {
+        filter: Filter::parse(filter).unwrap(),
+        keep: Keep { last, age: age_ms.map(Duration::from_millis), bytes },
+        conflate,
+    };
+    let rules = vec![
+        rule("count", Some(3), None, None, false),
+        rule("age", None, Some(50), None, false),
+        rule("bytes", None, None, Some(1200), false),
+        rule("q.c.old", Some(3), Some(60), None, true),
+        rule("q.a", Some(1), None, None, true),
+        rule("q.*", Some(2), None, Some(1000), true),
+        rule("none", Some(0), None, None, false),
+    ];
+    let default = Keep { last: Some(6), age: Some(Duration::from_millis(90)), bytes: None };
+    Retention { rules, default }
+}
+
+pub(super) fn topic(index: usize) -> Topic {
+    Topic::parse(TOPICS[index]).unwrap()
+}
+
+pub(super) fn filters(indices: &[usize]) -> Filters {
+    Filters::new(indices.iter().map(|&index| Filter::parse(FILTERS[index]).unwrap())).unwrap()
+}

@@ -1,0 +1,166 @@
+//! The axum app: HTTP in, sockets handed to the shards, the console, health and metrics.
+//!
+//! Comes in: addresses, and the layers below already assembled. Goes out: a running server that
+//! can drain. Knows nothing of: argv, files, environment.
+
+mod console;
+mod graphql;
+mod health;
+mod origin;
+mod routes;
+mod upgrade;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::connection::Shards;
+use crate::connection::registry::Registry;
+use crate::graphql::Schema;
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// Pages of these origins may open sockets, beside those of the server's own host.
+    pub origins: Vec<String>,
+    /// Most bytes of a request body.
+    pub body_bytes_max: usize,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+}
+
+/// The layers below.
+#[derive(Clone)]
+pub struct Layers {
+    /// Topics and feeds.
+    pub broker: Arc<Broker>,
+    /// Operations.
+    pub schema: Arc<Schema>,
+    /// Who is connected.
+    pub registry: Arc<Registry>,
+}
+
+/// Text of all metrics at the moment of the call.
+pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the routes share.
+pub(crate) struct App {
+    layers: Layers,
+    shards: Shards,
+    options: Options,
+    exposition: Exposition,
+    /// Numbers the sockets, so that shards get them in turn.
+    next_socket: AtomicUsize,
+    is_draining: AtomicBool,
+}
+
+/// A running server.
+pub struct Handle {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Where metrics and health are served.
+    pub admin_address: Option<SocketAddr>,
+    app: Arc<App>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// The server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl Handle {
+    /// Listens and serves.
+    pub async fn start(
+        layers: Layers,
+        shards: Shards,
+        options: Options,
+        exposition: Exposition,
+    ) -> Result<Self, StartError> {
+        let listener = listen(options.listen).await?;
+        let address = listener.local_addr().unwrap_or(options.listen);
+        let admin = match options.admin_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let app = Arc::new(App {
+            layers,
+            shards,
+            options,
+            exposition,
+            next_socket: AtomicUsize::new(0),
+            is_draining: AtomicBool::new(false),
+        });
+        let stop = CancellationToken::new();
+        let mut tasks = vec![
+            serve(listener, routes::public(app.clone()), stop.clone()),
+            tokio::spawn(upkeep(app.layers.broker.clone(), stop.clone())),
+        ];
+        tasks.extend(admin.map(|admin| serve(admin, routes::admin(app.clone()), stop.clone())));
+        Ok(Self { address, admin_address, app, stop, tasks })
+    }
+
+    /// Takes no new clients, and closes the connections spread over the drain's time.
+    pub async fn drain(self) {
+        self.app.is_draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.app.shards.drain(self.app.options.drain_timeout).await;
+        self.stop.cancel();
+        for task in self.tasks {
+            // Requests under way end with their answer; what still hangs is not waited for.
+            let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+}
+
+fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> JoinHandle<io::Result<()>> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    })
+}
+
+async fn upkeep(broker: Arc<Broker>, stop: CancellationToken) -> io::Result<()> {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            now = second.tick() => broker.sweep(now.into_std()),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Every path of the program.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get};
+
+use super::{App, console, health, upgrade};
+
+/// What clients reach.
+pub(super) fn public(app: Arc<App>) -> Router {
+    let body = DefaultBodyLimit::max(app.options.body_bytes_max);
+    Router::new()
+        .route("/graphql", any(upgrade::or_http).layer(body))
+        .route("/", get(console::index))
+        .route("/{*file}", get(console::file))
+        .with_state(app)
+}
+
+/// What operators reach.
+pub(super) fn admin(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .with_state(app)
+}

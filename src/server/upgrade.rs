@@ -1,0 +1,122 @@
+//! `/graphql`: a WebSocket handshake is answered and its socket handed to a shard; everything
+//! else is GraphQL over HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{
+    CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::net::TcpStream;
+
+use super::{App, graphql, origin};
+use crate::connection::Upgraded;
+use crate::connection::registry::Permit;
+use crate::protocol::Dialect;
+use crate::websocket::handshake::{self, Accepted, Refusal};
+
+/// Seconds after which a client that found no room may try again.
+const RETRY_AFTER_SECONDS: u16 = 5;
+
+/// Every request to `/graphql`.
+pub(super) async fn or_http(
+    State(app): State<Arc<App>>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    mut request: Request,
+) -> Response {
+    if !wants_websocket(request.method(), request.headers()) {
+        return graphql::serve(app, remote, request).await;
+    }
+    let verdict = handshake::check(request.method(), request.version(), request.headers());
+    let accepted = match verdict {
+        Ok(accepted) => accepted,
+        Err(refusal) => return refuse(refusal),
+    };
+    let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    if !origin::is_allowed(request.headers(), host.as_deref(), &app.options.origins) {
+        let reason = "pages of this origin may not connect; allow it with --origin\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
+    if app.is_draining.load(Ordering::Relaxed) {
+        return unavailable("the broker is draining; connect again");
+    }
+    let permit = match app.layers.registry.admit(remote.ip()) {
+        Ok(permit) => permit,
+        Err(too_many) => return unavailable(&too_many.to_string()),
+    };
+    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded\n").into_response();
+    };
+    let dialect = Dialect::choose(accepted.protocols.iter().map(String::as_str));
+    tokio::spawn(hand_over(app, on_upgrade, remote, dialect, permit));
+    switch(&accepted, dialect)
+}
+
+/// A request with any mark of a handshake gets a handshake's answer: then it says what is missing.
+fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    let is_marked = [&UPGRADE, &SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION]
+        .into_iter()
+        .any(|name| headers.contains_key(name));
+    is_marked && (method == Method::GET || headers.contains_key(UPGRADE))
+}
+
+fn switch(accepted: &Accepted, dialect: Option<Dialect>) -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    if let Some(dialect) = dialect {
+        let name = HeaderValue::from_static(dialect.subprotocol());
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    if let Some(accept) = &accepted.accept {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept.clone());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    }
+    response
+}
+
+/// Waits for the socket behind the answer and gives it to the next shard.
+async fn hand_over(
+    app: Arc<App>,
+    on_upgrade: OnUpgrade,
+    remote: SocketAddr,
+    dialect: Option<Dialect>,
+    permit: Permit,
+) {
+    let Ok(upgraded) = on_upgrade.await else { return };
+    let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+        tracing::error!("an upgraded connection is not the TCP stream that it was");
+        return;
+    };
+    let stream = match parts.io.into_inner().into_std() {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "the socket was gone after its handshake"),
+    };
+    let early = parts.read_buf.to_vec();
+    let (remote, number) = (remote.ip(), app.next_socket.fetch_add(1, Ordering::Relaxed));
+    let admin = remote.is_loopback();
+    app.shards.open(number, Upgraded { stream, early, remote, dialect, admin, permit }).await;
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    let mut response = (refusal.status(), format!("{refusal}\n")).into_response();
+    if let Some((name, value)) = refusal.header() {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn unavailable(reason: &str) -> Response {
+    let retry = [(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))];
+    (StatusCode::SERVICE_UNAVAILABLE, retry, format!("{reason}\n")).into_response()
+}

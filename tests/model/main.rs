@@ -1,0 +1,3 @@
+//! Models: pure parts and the broker, driven by random schedules against naive predictions.
+
+mod catch_up;
