@@ -43,17 +43,16 @@ pub fn position(arguments: &Arguments<'_>) -> Result<Position, Error> {
     let given: Vec<&str> =
         ["after", "since", "last", "snapshot"].into_iter().filter(is_given).collect();
     match given[..] {
-        [] => Ok(Position::Live),
+        [first, second, ..] => {
+            let message = format!("`{first}` and `{second}` exclude each other; give one of them");
+            Err(Error::argument(second, message))
+        }
         // With no newer snapshot to begin with, everything that is kept leads to the same state.
         ["snapshot"] => Ok(Position::Earliest),
         ["after"] => after(arguments.text("after").unwrap_or_default()),
         ["since"] => Ok(since(arguments)?.map_or(Position::Live, Position::Since)),
         ["last"] => Ok(arguments.count("last")?.map_or(Position::Live, Position::Last)),
-        [first, second, ..] => {
-            let message = format!("`{first}` and `{second}` exclude each other; give one of them");
-            Err(Error::argument(second, message))
-        }
-        [_] => Ok(Position::Live),
+        _ => Ok(Position::Live),
     }
 }
 

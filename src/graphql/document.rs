@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 
 use super::error::{Code, Error};
 use super::limits::{self, Limits};
+use super::positions;
 use super::registry::Registry;
 use super::select::{Collector, Selection};
 use super::types::{TypeId, Types};
@@ -53,9 +54,9 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// An empty cache for so many bytes of texts.
+    /// An empty cache for so many bytes of documents.
     pub fn new(bytes: u64, limits: Limits) -> Self {
-        const USUAL_BYTES: u64 = 512;
+        const USUAL_BYTES: u64 = 300 * TREE_BYTES;
         let items = usize::try_from(bytes / USUAL_BYTES).unwrap_or(usize::MAX);
         Self { cache: Cache::with_weighter(items, bytes, ByBytes), limits }
     }
@@ -74,14 +75,14 @@ impl Documents {
         let ast = parse_query(text).map_err(|error| vec![syntax(&error)])?;
         limits::check(&ast, self.limits).map_err(|error| vec![error])?;
         registry.validate(text, &ast)?;
-        let document = Arc::new(Document::new(ast, types));
+        let document = Arc::new(Document::new(ast, types)?);
         self.cache.insert(text.into(), document.clone());
         Ok(document)
     }
 }
 
 impl Document {
-    fn new(ast: ExecutableDocument, types: &Types) -> Self {
+    fn new(ast: ExecutableDocument, types: &Types) -> Result<Self, Vec<Error>> {
         let operations = ast.operations.iter().filter_map(|(name, definition)| {
             let kind = definition.node.ty;
             let root = match kind {
@@ -94,7 +95,13 @@ impl Document {
             let fields = OnceLock::new();
             Some(Operation { name: name.cloned(), kind, variables, definition, root, fields })
         });
-        Self { operations: operations.collect(), ast }
+        let operations: Vec<Operation> = operations.collect();
+        let errors = operations.iter().flat_map(|operation| {
+            let set = &operation.definition.node.selection_set.node;
+            positions::check(types, &ast.fragments, &operation.variables, operation.root, set)
+        });
+        let errors: Vec<Error> = errors.collect();
+        if errors.is_empty() { Ok(Self { ast, operations }) } else { Err(errors) }
     }
 
     /// The operation that a request means.
@@ -160,13 +167,16 @@ fn syntax(error: &ParseError) -> Error {
     }
 }
 
-/// A document weighs its text; its tree is larger by a constant factor.
+/// Bytes of a document's tree for each byte of its text, at most: fields of one letter are the
+/// worst, long lists of digits come next.
+const TREE_BYTES: u64 = 128;
+
+/// A document weighs its tree.
 #[derive(Debug, Clone)]
 struct ByBytes;
 
 impl Weighter<Box<str>, Arc<Document>> for ByBytes {
     fn weight(&self, text: &Box<str>, _: &Arc<Document>) -> u64 {
-        const ENTRY: u64 = 128;
-        ENTRY + text.len() as u64
+        text.len() as u64 * TREE_BYTES
     }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use async_graphql_value::Value as Literal;
+use async_graphql_value::{Name, Value as Literal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -166,8 +166,8 @@ impl<'a> Coercion<'a> {
                 }
             },
             Kind::Scalar(scalar) => scalar_value(*scalar, source),
-            Kind::Enum(names) => {
-                let is_one = |name: &str| names.iter().any(|one| **one == *name);
+            Kind::Enum(values) => {
+                let is_one = |name: &str| values.iter().any(|one| **one == *name);
                 enum_name(source).filter(|name| is_one(name)).map(Value::Text)
             }
             Kind::Input(declared) => {
@@ -220,10 +220,12 @@ impl Source<'_> {
 }
 
 /// The fields of an object.
-fn fields_of(source: Source<'_>) -> Option<Vec<(Cow<'_, str>, Source<'_>)>> {
+fn fields_of<'a>(source: Source<'a>) -> Option<Vec<(Cow<'a, str>, Source<'a>)>> {
     match source {
         Source::Literal(Literal::Object(fields)) => {
-            let field = |(name, value)| (Cow::Borrowed(name_str(name)), Source::Literal(value));
+            let field = |(name, value): (&'a Name, &'a Literal)| {
+                (Cow::Borrowed(name.as_str()), Source::Literal(value))
+            };
             Some(fields.iter().map(field).collect())
         }
         Source::Json(json) if json.get().starts_with('{') => {
@@ -232,10 +234,6 @@ fn fields_of(source: Source<'_>) -> Option<Vec<(Cow<'_, str>, Source<'_>)>> {
         }
         Source::Literal(_) | Source::Json(_) => None,
     }
-}
-
-fn name_str(name: &async_graphql_value::Name) -> &str {
-    name.as_str()
 }
 
 fn enum_name(source: Source<'_>) -> Option<Cow<'_, str>> {

@@ -17,6 +17,7 @@ pub mod input;
 pub mod mutation;
 pub mod output;
 pub mod persisted;
+pub mod positions;
 pub mod publish;
 pub mod query;
 pub mod raw;
@@ -43,7 +44,7 @@ use error::{Error, SchemaError};
 use limits::Limits;
 use node::{Node, Outcome, respond};
 use persisted::Persisted;
-use publish::{Prepared, Publishing};
+use publish::Publishing;
 use registry::Registry;
 use request::Request;
 use select::{Selected, Selection};
@@ -58,7 +59,7 @@ const GENERIC: &str = include_str!("../../schema/tidings.graphql");
 pub struct Options {
     /// How much one document may ask for.
     pub limits: Limits,
-    /// Bytes of the documents that stay parsed.
+    /// Memory for documents that stay parsed.
     pub documents_bytes: u64,
     /// Bytes of the documents that clients name by their hash.
     pub persisted_bytes: u64,
@@ -193,22 +194,17 @@ impl Schema {
     }
 }
 
-impl<'a> Start<'a> {
+impl Start<'_> {
     fn query(self) -> Started {
         let introspected = self.introspected();
-        let calls: Vec<Result<query::Call, Error>> = self
-            .selection
-            .iter()
-            .map(|field| {
-                let known = introspected.iter().find(|(key, _)| **key == *field.key);
-                match known {
-                    Some((_, text)) => Ok(query::Call::Known(Node::Json(text.clone().into()))),
-                    None => self.arguments(field).and_then(|arguments| {
-                        query::Call::bind(&field.name, &arguments, self.caller)
-                    }),
-                }
-            })
-            .collect();
+        let bind = |field: &Selected| {
+            if let Some((_, text)) = introspected.iter().find(|(key, _)| **key == *field.key) {
+                return Ok(query::Call::Known(Node::Json(text.clone().into())));
+            }
+            let arguments = self.arguments(field)?;
+            query::Call::bind(&field.name, &arguments, self.caller)
+        };
+        let calls: Vec<Result<query::Call, Error>> = self.selection.iter().map(bind).collect();
         let (services, selection) = (self.schema.services.clone(), self.selection);
         let answer = async move {
             let services = &services;
@@ -228,16 +224,12 @@ impl<'a> Start<'a> {
         let bind = |field: &Selected| {
             mutation::Call::bind(&field.name, self.arguments(field), &services, self.caller)
         };
-        let calls: Vec<mutation::Call> = self.selection.iter().map(bind).collect();
-        let publishes = |call| match call {
-            mutation::Call::Publish(prepared) => Ok(prepared),
-            other => Err(other),
+        let calls = match mutation::only_publishes(self.selection.iter().map(bind).collect()) {
+            Ok(publishes) => {
+                return Started::Publish(Publishing::new(services, self.selection, publishes));
+            }
+            Err(calls) => calls,
         };
-        if calls.iter().all(|call| matches!(call, mutation::Call::Publish(_))) {
-            let prepared: Vec<Prepared> =
-                calls.into_iter().filter_map(|call| publishes(call).ok()).collect();
-            return Started::Publish(Publishing::new(services, self.selection, prepared));
-        }
         let (selection, caller) = (self.selection, self.caller.clone());
         let answer = async move {
             let outcomes = mutation::run(calls, services, caller).await;
@@ -293,3 +285,6 @@ impl<'a> Start<'a> {
 fn one(error: Error) -> Vec<Error> {
     vec![error]
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,6 +85,18 @@ impl Call {
     }
 }
 
+/// The publishes, if there is nothing else.
+pub fn only_publishes(calls: Vec<Call>) -> Result<Vec<Prepared>, Vec<Call>> {
+    if !calls.iter().all(|call| matches!(call, Call::Publish(_))) {
+        return Err(calls);
+    }
+    let prepared = calls.into_iter().filter_map(|call| match call {
+        Call::Publish(prepared) => Some(prepared),
+        Call::UpdatePresence(..) | Call::Purge(_) | Call::Disconnect { .. } => None,
+    });
+    Ok(prepared.collect())
+}
+
 /// Runs all, in order.
 pub async fn run(calls: Vec<Call>, services: Arc<Services>, caller: Arc<Caller>) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(calls.len());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::error::{self, Error, Segment};
+use super::error::{self, Code, Error, Segment};
 use super::select::Selected;
 use crate::message::json::Json;
 use crate::message::{Message, Receipt};
@@ -45,6 +45,9 @@ impl From<Result<Node, Error>> for Outcome {
     }
 }
 
+/// A response beyond this is refused: a few aliases could make one of gigabytes.
+const RESPONSE_BYTES_MAX: usize = 32 << 20;
+
 /// The response: a failed field is null, or all of `data` is where its type forbids null.
 pub fn respond(selection: &[Selected], outcomes: Vec<Outcome>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
@@ -61,6 +64,11 @@ pub fn respond(selection: &[Selected], outcomes: Vec<Outcome>) -> Vec<u8> {
         let path = || vec![Segment::Key(selected.key.clone())];
         let placed = |error: Error| error.at(selected.position).under(path());
         errors.extend(outcome.errors.into_iter().map(placed));
+    }
+    if out.len() > RESPONSE_BYTES_MAX {
+        let message = "the response would have more than 32 MiB; ask for fewer messages or fields";
+        let errors = [Error::new(Code::LimitExceeded, message)];
+        return format!(r#"{{"data":null,"errors":{}}}"#, error::to_json(&errors)).into_bytes();
     }
     if !is_null {
         out.push(b'}');
@@ -129,6 +137,9 @@ impl Node {
             Self::List(items) => {
                 out.push(b'[');
                 for (index, item) in items.iter().enumerate() {
+                    if out.len() > RESPONSE_BYTES_MAX {
+                        break;
+                    }
                     if index > 0 {
                         out.push(b',');
                     }

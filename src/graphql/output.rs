@@ -1,7 +1,5 @@
 //! What the broker reports, as nodes of the schema's types.
 
-use std::time::Duration;
-
 use super::Services;
 use super::node::Node;
 use crate::broker::directory::{ConnectionPage, ConnectionReport};
@@ -108,10 +106,11 @@ pub fn presence_event(event: &PresenceEvent) -> Node {
 
 /// `Stats`, with the delivery times since an earlier report.
 pub fn stats(stats: &Stats, at: Timestamp, before: &HistogramSnapshot) -> Node {
+    const LONGEST_SECONDS: f64 = 3600.0;
     let millis = |share| {
         let seconds = stats.delivery_seconds.quantile_since(before, share);
         // The last bucket has no upper bound, but JSON has no infinity.
-        Node::float(seconds.min(Duration::from_secs(3600).as_secs_f64()) * 1e3)
+        Node::float(seconds.min(LONGEST_SECONDS) * 1e3)
     };
     Node::Object(
         "Stats",

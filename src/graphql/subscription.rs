@@ -5,7 +5,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use tokio::time::MissedTickBehavior;
 
 use super::arguments::Arguments;
 use super::compile;
@@ -103,20 +102,19 @@ fn presence_events(selection: Arc<Selection>, events: PresenceStream) -> Results
 }
 
 fn stats(selection: Arc<Selection>, every: Duration, services: Arc<Services>) -> Results {
-    let mut interval = tokio::time::interval(every);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let before = services.broker.stats(Instant::now()).delivery_seconds;
-    let report = |(mut interval, before, services, selection): Reporting| async move {
-        interval.tick().await;
+    let report = move |(wait, before, services, selection): Reporting| async move {
+        tokio::time::sleep(wait).await;
         let stats = services.broker.stats(Instant::now());
         let node = output::stats(&stats, now(), &before);
         let bytes = respond(&selection, vec![Ok(node).into()]);
-        Some((bytes, (interval, stats.delivery_seconds, services, selection)))
+        Some((bytes, (every, stats.delivery_seconds, services, selection)))
     };
-    futures_util::stream::unfold((interval, before, services, selection), report).boxed()
+    futures_util::stream::unfold((Duration::ZERO, before, services, selection), report).boxed()
 }
 
-type Reporting = (tokio::time::Interval, HistogramSnapshot, Arc<Services>, Arc<Selection>);
+/// How long to wait for the next report, and what it is made of.
+type Reporting = (Duration, HistogramSnapshot, Arc<Services>, Arc<Selection>);
 
 fn every(arguments: &Arguments<'_>) -> Result<Duration, Error> {
     const LEAST: f64 = 0.1;

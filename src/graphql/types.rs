@@ -159,6 +159,15 @@ impl Types {
         }
     }
 
+    /// A type as a document would write it.
+    pub fn text(&self, ty: &Type) -> String {
+        let mark = if ty.required { "!" } else { "" };
+        match &ty.shape {
+            Shape::Named(id) => format!("{}{mark}", self.named(*id).name),
+            Shape::List(item) => format!("[{}]{mark}", self.text(item)),
+        }
+    }
+
     fn kind(&self, definition: &ast::TypeDefinition) -> Result<Kind, SchemaError> {
         match &definition.kind {
             TypeKind::Scalar => Ok(Kind::Scalar(match definition.name.node.as_str() {
