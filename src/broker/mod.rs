@@ -3,6 +3,7 @@
 //! Comes in: publishes, plans and questions. Goes out: receipts, answers, and for each shard the
 //! messages that its members want ([`delivery`]). Knows nothing of: GraphQL, protocols, sockets.
 
+pub mod admission;
 pub mod catch_up;
 pub mod conflate;
 pub mod delivery;
@@ -30,6 +31,7 @@ use crate::message::topic::Topic;
 use crate::message::{Message, Receipt};
 use crate::plan::projection::{Encoded, Projection};
 use crate::plan::{Position, Select};
+use admission::Admission;
 use catch_up::{CatchUp, Step};
 use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
 use presence::Presence;
@@ -43,6 +45,8 @@ pub struct Options {
     pub shards: usize,
     /// Most bytes of one payload.
     pub payload_bytes_max: usize,
+    /// Publishes a second of one client; 0 is no limit.
+    pub publishes_per_second_max: u32,
     /// Bytes of encoded results that stay for the next who resume.
     pub encodings_bytes: u64,
     /// What applies to which topics.
@@ -57,6 +61,7 @@ pub struct Broker {
     feeds: Arc<Feeds>,
     topics: Arc<Topics>,
     presence: Arc<Presence>,
+    admission: Admission,
     counters: Arc<Counters>,
     encodings: quick_cache::sync::Cache<(ProjectionId, Sequence), Arc<Encoded>, ByBytes>,
     /// Told by shards that have caught up, to publishers who wait.
@@ -139,6 +144,7 @@ impl Broker {
             feeds,
             topics,
             presence: Arc::default(),
+            admission: Admission::new(options.publishes_per_second_max),
             counters,
             encodings: quick_cache::sync::Cache::with_weighter(items, weight, ByBytes),
             room: Notify::new(),
@@ -309,6 +315,11 @@ impl Broker {
         if self.topics.has_presence(topic) { Ok(&self.presence) } else { Err(Error::NoPresence) }
     }
 
+    /// How fast clients may publish.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// What is counted.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
@@ -333,6 +344,7 @@ impl Broker {
     pub fn sweep(&self, now: Instant) {
         self.engine.sweep();
         self.feeds.sweep();
+        self.admission.sweep();
         self.topics.sweep(now, |topic| self.engine.topic(topic).is_some());
     }
 }

@@ -62,7 +62,13 @@ impl Shard {
         let since = now_timestamp();
         let name = dialect.subprotocol();
         let entry = self.registry.enter(Entry::new(id.clone(), remote, name, since, self.id.0));
-        let caller = Caller { connection: id, subject: None, admin, resume: false };
+        let caller = Caller {
+            connection: id,
+            subject: None,
+            admin,
+            resume: false,
+            client: self.broker.admission().connection(),
+        };
         let serial = state.next_serial;
         state.next_serial = serial.wrapping_add(1);
         let connection = Connection {

@@ -9,6 +9,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Notify;
 
 use super::Options;
+use super::answer::poll_once;
 use super::member::Push;
 use super::operation::{Operation, Pace, Slot, Task};
 use super::outbox::Shared;
@@ -50,9 +51,15 @@ impl Shard {
         state: &mut State,
         key: Key,
         slot: Slot,
-        stream: BoxStream<'static, Vec<u8>>,
+        mut stream: BoxStream<'static, Vec<u8>>,
     ) {
         self.count_subscription(state, key, slot);
+        // At once: who joins has joined before the client's next message is looked at.
+        match poll_once(std::pin::pin!(stream.next())) {
+            Some(Some(result)) => self.push_next(state, key, slot, &result),
+            Some(None) => return self.settle(state, key, slot, Settled::Finished, "completed"),
+            None => {}
+        }
         let Some(this) = self.this.upgrade() else { return };
         let task = tokio::task::spawn_local(this.run_forward(key, slot, stream));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {

@@ -83,6 +83,7 @@ async fn answer(app: &App, remote: SocketAddr, request: HttpRequest, media: Medi
         subject: None,
         admin: origin::is_local(remote.ip(), request.headers()),
         resume: false,
+        client: app.layers.broker.admission().address(remote.ip()),
     });
     if request.method() == Method::GET {
         let uri = request.uri().clone();
