@@ -32,7 +32,7 @@ const UNFINISHED: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
-const WRITTEN_BY_HAND: [&str; 7] = ["rs", "js", "mjs", "css", "html", "py", "graphql"];
+const WRITTEN_BY_HAND: [&str; 6] = ["rs", "js", "mjs", "css", "html", "py"];
 const SKIPPED_FOLDERS: [&str; 4] = ["target", "node_modules", "venv", "__pycache__"];
 
 type Rule = fn(&Source) -> Vec<Fault>;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,92 +16,23 @@ use tidings::broker::feed::{Feed, FeedId, ShardId};
 use tidings::broker::{Base, Broker, Caught, Error, Next, Options};
 use tidings::engine::memory::{self, Memory};
 use tidings::engine::retention::{Keep, Retention};
-use tidings::engine::{
-    Accept, Batch, Engine, Error as EngineError, From as ReadFrom, Kept, Limit, Publish, Reply,
-};
+use tidings::engine::{Error as EngineError, Publish};
+use tidings::message::Draft;
 use tidings::message::cursor::{Cursor, Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::json::Json;
 use tidings::message::time::Timestamp;
 use tidings::message::topic::Topic;
-use tidings::message::{Draft, Receipt};
 use tidings::plan::projection::{Piece, Projection};
 use tidings::plan::{Position, Select};
-use tokio::sync::oneshot;
+
+use super::late::{Late, now_or_never};
 
 /// Messages kept per topic: few, so that positions expire.
 const KEEP: u64 = 6;
 const TOPICS: [&str; 4] = ["a.x", "a.y", "b.x", "b.y"];
 const FILTERS: [&[&str]; 5] = [&["a.x"], &["a.*"], &[">"], &["*.x", "a.y"], &["b.y", "b.*"]];
 const SHARD: ShardId = ShardId(0);
-
-/// Reads are done when asked for and answered when the test says so.
-struct Late {
-    log: Arc<Memory>,
-    answers: Arc<Mutex<Vec<Answer>>>,
-}
-
-type Answer = (oneshot::Sender<Result<Batch, EngineError>>, Result<Batch, EngineError>);
-
-fn now_or_never<T: Unpin>(mut reply: Reply<T>) -> Result<T, EngineError> {
-    match Pin::new(&mut reply).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("the memory engine answers at once"),
-    }
-}
-
-impl Engine for Late {
-    fn name(&self) -> &'static str {
-        "late"
-    }
-    fn epoch(&self) -> Epoch {
-        self.log.epoch()
-    }
-    fn head(&self) -> Sequence {
-        self.log.head()
-    }
-    fn append(&self, publish: Publish) -> Reply<Receipt> {
-        self.log.append(publish)
-    }
-    fn append_many(&self, publishes: Vec<Publish>) -> Reply<Vec<Result<Receipt, EngineError>>> {
-        self.log.append_many(publishes)
-    }
-    fn read(&self, filters: &Filters, from: ReadFrom, _: Limit) -> Reply<Batch> {
-        // Few messages a time: a catch-up takes several steps.
-        let limit = Limit { messages: 3, bytes: usize::MAX };
-        let result = now_or_never(self.log.read(filters, from, limit));
-        let (sender, receiver) = oneshot::channel();
-        self.answers.lock().unwrap().push((sender, result));
-        Reply::Later(receiver)
-    }
-    fn read_back(&self, filters: &Filters, before: Option<Sequence>, limit: Limit) -> Reply<Batch> {
-        self.log.read_back(filters, before, limit)
-    }
-    fn before_time(&self, time: Timestamp) -> Reply<Sequence> {
-        self.log.before_time(time)
-    }
-    fn last(&self, filters: &Filters, count: usize, accept: Accept) -> Reply<Batch> {
-        self.log.last(filters, count, accept)
-    }
-    fn topics(&self, matching: &Filter, after: Option<&str>, count: usize) -> Vec<Kept> {
-        self.log.topics(matching, after, count)
-    }
-    fn topic(&self, topic: &Topic) -> Option<Kept> {
-        self.log.topic(topic)
-    }
-    fn purge(&self, topic: &Topic) -> Reply<u64> {
-        self.log.purge(topic)
-    }
-    fn sweep(&self) {
-        self.log.sweep();
-    }
-    fn kept_bytes(&self) -> u64 {
-        self.log.kept_bytes()
-    }
-    fn kept_topics(&self) -> u64 {
-        self.log.kept_topics()
-    }
-}
 
 #[derive(Debug, Clone)]
 enum Op {

@@ -1,0 +1,127 @@
+//! The outbox against a plain list: bounded, and only what the policies allow is lost.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::message::cursor::{Cursor, Epoch, Sequence};
+use crate::message::json::Json;
+use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+use crate::message::{Draft, Place};
+use crate::plan::projection::{Piece, Projection};
+
+fn shared(number: u64, key: u8, overflow: Overflow) -> Rc<Shared> {
+    let draft = Draft {
+        topic: Topic::parse("t").unwrap(),
+        payload: Json::from_value(&json!(number)),
+        key: Some(key.to_string().into()),
+        headers: None,
+    };
+    let cursor = Cursor { epoch: Epoch::new(1), sequence: Sequence(number) };
+    let published_at = Timestamp::from_micros(0);
+    let message = Message::new(draft, Place { cursor, previous: None, published_at });
+    let encoded = Projection::new([Piece::Text("{}".into())], false).encode(&message);
+    Rc::new(Shared { encoded: Arc::new(encoded), message: Arc::new(message), overflow })
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Push { slot: u8, key: u8, overflow: Overflow, bytes: u32 },
+    Frame(u8),
+    Pop,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let overflow = prop_oneof![
+        Just(Overflow::Disconnect),
+        Just(Overflow::DropOldest),
+        Just(Overflow::Conflate)
+    ];
+    let push = (0..2_u8, 0..3_u8, overflow, 1..30_u32)
+        .prop_map(|(slot, key, overflow, bytes)| Op::Push { slot, key, overflow, bytes });
+    prop_oneof![6 => push, 1 => (1..30_u8).prop_map(Op::Frame), 2 => Just(Op::Pop)]
+}
+
+/// What waits, as a list: (number, slot, key, overflow, bytes); frames have number 0.
+type Model = Vec<(u64, Slot, u8, Overflow, usize)>;
+
+fn numbers(model: &Model) -> Vec<u64> {
+    model.iter().map(|entry| entry.0).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn it_stays_in_bounds_and_loses_only_what_the_policies_allow(
+        ops in proptest::collection::vec(op(), 1..80),
+    ) {
+        let limits = Limits { bytes_max: 100, messages_max: 8 };
+        let mut outbox = Outbox::default();
+        let mut model = Model::new();
+        for (number, op) in (1..).zip(ops) {
+            match op {
+                Op::Push { slot, key, overflow, bytes } => {
+                    let slot = Slot { index: u32::from(slot), serial: 0 };
+                    let mut dropped = 0;
+                    let pushed = outbox.push_result(
+                        slot, &shared(number, key, overflow), bytes, limits,
+                        &mut |_, _| dropped += 1,
+                    );
+                    model.push((number, slot, key, overflow, bytes as usize));
+                    let kept: Vec<u64> = outbox.entries.iter().filter_map(|e| match e {
+                        Entry::Result { shared, .. } => Some(shared.message.cursor.sequence.0),
+                        Entry::Frame { .. } => Some(0),
+                        Entry::Gone => None,
+                    }).collect();
+                    let lost: Model = model.iter().filter(|m| m.0 > 0 && !kept.contains(&m.0))
+                        .copied().collect();
+                    prop_assert_eq!(lost.len(), dropped + usize::from(pushed.is_err()));
+                    for gone in lost.iter().filter(|gone| gone.0 != number) {
+                        let newer = |m: &&(u64, Slot, u8, Overflow, usize)| {
+                            m.0 > gone.0 && m.1 == gone.1 && m.2 == gone.2
+                                && m.3 == Overflow::Conflate
+                        };
+                        match gone.3 {
+                            Overflow::Disconnect => prop_assert!(false, "lost {gone:?}"),
+                            Overflow::Conflate => prop_assert!(model.iter().any(|m| newer(&m))),
+                            Overflow::DropOldest => {
+                                let older = model.iter().filter(|m| m.3 == Overflow::DropOldest)
+                                    .find(|m| kept.contains(&m.0) && m.0 > 0);
+                                prop_assert!(older.is_none_or(|older| older.0 > gone.0));
+                            }
+                        }
+                    }
+                    model.retain(|m| m.0 == 0 || kept.contains(&m.0));
+                    prop_assert_eq!(numbers(&model), kept);
+                    if pushed.is_err() {
+                        // The connection closes.
+                        return Ok(());
+                    }
+                }
+                Op::Frame(bytes) => {
+                    let frame = vec![0; usize::from(bytes)].into();
+                    if outbox.push_frame(frame, None, limits).is_err() {
+                        return Ok(());
+                    }
+                    let slot = Slot { index: 9, serial: 0 };
+                    model.push((0, slot, 0, Overflow::Disconnect, usize::from(bytes)));
+                }
+                Op::Pop => {
+                    let popped = outbox.pop().map(|entry| match entry {
+                        Entry::Result { shared, .. } => shared.message.cursor.sequence.0,
+                        Entry::Frame { .. } => 0,
+                        Entry::Gone => u64::MAX,
+                    });
+                    let expected = if model.is_empty() { None } else { Some(model.remove(0).0) };
+                    prop_assert_eq!(popped, expected);
+                }
+            }
+            prop_assert_eq!(outbox.bytes(), model.iter().map(|m| m.4).sum::<usize>());
+            prop_assert_eq!(outbox.waiting, model.len());
+            prop_assert!(model.len() <= 8);
+            prop_assert!(outbox.entries.len() <= 2 * 8 + GONE_MAX + 1);
+            prop_assert!(outbox.bytes() <= 100 || model.len() == 1);
+        }
+    }
+}
