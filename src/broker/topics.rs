@@ -121,12 +121,18 @@ impl Topics {
 
     /// Forgets the rates of topics where nothing happens and nothing is kept.
     pub fn sweep(&self, now: Instant, is_kept: impl Fn(&Topic) -> bool) {
-        self.states.retain(|topic, state| {
-            let used = Arc::strong_count(state) > 1
-                || state.published.per_second(now) > 0
-                || state.delivered.per_second(now) > 0;
-            used || is_kept(topic)
-        });
+        let is_quiet = |state: &Arc<TopicState>| {
+            Arc::strong_count(state) == 1
+                && state.published.per_second(now) == 0
+                && state.delivered.per_second(now) == 0
+        };
+        let quiet = self.states.iter().filter(|entry| is_quiet(entry.value()));
+        let mut quiet: Vec<Topic> = quiet.map(|entry| entry.key().clone()).collect();
+        // Asked with no part of the map locked: a publisher holds the log and waits for the map.
+        quiet.retain(|topic| !is_kept(topic));
+        for topic in quiet {
+            self.states.remove_if(&topic, |_, state| is_quiet(state));
+        }
     }
 }
 

@@ -54,7 +54,7 @@ struct Parameters {
 pub(super) async fn serve(app: Arc<App>, remote: SocketAddr, request: HttpRequest) -> Response {
     let headers = request.headers().clone();
     let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    if !origin::is_allowed(&headers, host.as_deref(), &app.options.origins) {
+    if !origin::is_allowed(&headers, host.as_deref(), remote.ip(), &app.options.origins) {
         let reason = "pages of this origin may not call the broker; allow it with --origin";
         return refuse(StatusCode::FORBIDDEN, reason).into_response(Media::Json);
     }
@@ -251,7 +251,12 @@ impl Answer {
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Answer {
-    let error = error::Error::new(error::Code::BadRequest, reason);
+    let code = match status {
+        StatusCode::FORBIDDEN => error::Code::Forbidden,
+        StatusCode::PAYLOAD_TOO_LARGE => error::Code::PayloadTooLarge,
+        _ => error::Code::BadRequest,
+    };
+    let error = error::Error::new(code, reason);
     Answer { status, body: error::response(&error::to_json(&[error])), allow: None }
 }
 

@@ -24,8 +24,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static 
     }
 }
 
-/// All metrics in the text format of `OpenMetrics`.
+/// All metrics in the text format of Prometheus, version 0.0.4.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, kind)], (app.exposition)())
 }

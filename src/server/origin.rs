@@ -7,7 +7,15 @@ use axum::http::{HeaderValue, Uri};
 
 /// May a request with these headers come from its page? Programs that are not browsers send no
 /// `Origin` and may; a page may when it was served by the same host or is on the allow-list.
-pub(super) fn is_allowed(headers: &HeaderMap, authority: Option<&str>, allowed: &[String]) -> bool {
+///
+/// Over loopback the same host has to be called `localhost` or by its address: a foreign page whose
+/// name is made to resolve to 127.0.0.1 would otherwise pass for one of ours.
+pub(super) fn is_allowed(
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    remote: IpAddr,
+    allowed: &[String],
+) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let Some(origin) = origin.to_str().ok() else { return false };
     let is_listed = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(origin);
@@ -18,9 +26,17 @@ pub(super) fn is_allowed(headers: &HeaderMap, authority: Option<&str>, allowed: 
     let from: Option<Uri> = origin.parse().ok();
     let from = from.as_ref().and_then(|uri| uri.authority());
     match (from, host) {
-        (Some(from), Some(host)) => from.as_str().eq_ignore_ascii_case(host),
+        (Some(from), Some(host)) => {
+            let is_ours = !is_local(remote, headers) || is_local_name(from.host());
+            is_ours && from.as_str().eq_ignore_ascii_case(host)
+        }
         _ => false,
     }
+}
+
+fn is_local_name(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok()
 }
 
 /// The origin to name in `Access-Control-Allow-Origin`, for a page of another host that may.
@@ -45,6 +61,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_foreign_name_for_this_machine_is_not_its_own_host() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("evil.example:4000"));
+        headers.insert(ORIGIN, HeaderValue::from_static("http://evil.example:4000"));
+        let (here, elsewhere) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
+        assert!(!is_allowed(&headers, None, here, &[]));
+        assert!(is_allowed(&headers, None, elsewhere, &[]));
+        headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
+        assert!(is_allowed(&headers, None, here, &[]));
+    }
+
+    #[test]
     fn pages_of_the_same_host_and_of_the_list_may() {
         let list = ["https://app.example.com".to_owned()];
         let table = [
@@ -64,7 +92,8 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(ORIGIN, HeaderValue::from_static(origin));
             }
-            assert_eq!(is_allowed(&headers, None, &list), expected, "{origin:?}");
+            let here = IpAddr::from([127, 0, 0, 1]);
+            assert_eq!(is_allowed(&headers, None, here, &list), expected, "{origin:?}");
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn or_http(
         Err(refusal) => return refuse(refusal),
     };
     let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    if !origin::is_allowed(request.headers(), host.as_deref(), &app.options.origins) {
+    if !origin::is_allowed(request.headers(), host.as_deref(), remote.ip(), &app.options.origins) {
         let reason = "pages of this origin may not connect; allow it with --origin\n";
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
