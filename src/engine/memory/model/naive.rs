@@ -173,19 +173,25 @@ impl Naive {
 
     /// Replaced messages that a reader could still resume before.
     fn replaced(&self, topic: Option<&Topic>) -> Vec<u64> {
-        let lost = |topic: &Topic| self.lost(topic, 0);
-        let counts = |entry: &&Entry| {
-            entry.fate == Fate::Replaced
-                && topic.is_none_or(|topic| entry.topic == *topic)
-                && entry.sequence > lost(&entry.topic)
-        };
-        self.entries.iter().filter(counts).map(|entry| entry.sequence).collect()
+        let mut lost = Vec::new();
+        let mut found = Vec::new();
+        for entry in self.entries.iter().rev() {
+            let is_asked = topic.is_none_or(|topic| entry.topic == *topic);
+            match entry.fate {
+                Fate::Lost if lost.contains(&&entry.topic) => {}
+                Fate::Lost => lost.push(&entry.topic),
+                Fate::Replaced if is_asked && !lost.contains(&&entry.topic) => {
+                    found.push(entry.sequence);
+                }
+                Fate::Replaced | Fate::Kept => {}
+            }
+        }
+        found.reverse();
+        found
     }
 
-    fn lost(&self, topic: &Topic, moment: u64) -> u64 {
-        let lost = |entry: &&Entry| {
-            entry.topic == *topic && entry.fate == Fate::Lost && entry.moment > moment
-        };
+    fn lost(&self, topic: &Topic) -> u64 {
+        let lost = |entry: &&Entry| entry.topic == *topic && entry.fate == Fate::Lost;
         self.entries.iter().rfind(lost).map_or(0, |entry| entry.sequence)
     }
 
@@ -199,7 +205,7 @@ impl Naive {
             if is_used || self.kept_of(&topic).next().is_some() {
                 self.remembered.push((topic, last));
             } else {
-                self.floor = self.floor.max(self.lost(&topic, 0));
+                self.floor = self.floor.max(self.lost(&topic));
             }
         }
     }

@@ -71,6 +71,7 @@ fn draws() -> impl Strategy<Value = Draw> {
         Just(Guess::OtherLog)
     ];
     let key = prop::option::of(0..3_u8);
+    let padding = prop_oneof![9 => 0..300_usize, 1 => 1500..2000_usize];
     (
         0..TOPICS.len(),
         key,
@@ -91,7 +92,7 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
     let filters = || prop::collection::vec(0..FILTERS.len(), 1..3);
     let back = || prop::option::weighted(0.8, any::<u8>());
     prop_oneof![
-        12 => prop::collection::vec(draws(), 1..4).prop_map(Step::Publish),
+        12 => prop::collection::vec(draws(), 1..7).prop_map(Step::Publish),
         3 => (0..40_u16).prop_map(Step::Pass),
         2 => Just(Step::Sweep),
         2 => Just(Step::Totals),
@@ -118,9 +119,9 @@ pub(super) fn retention() -> Retention {
     };
     let rules = vec![
         rule("count", Some(3), None, None, false),
-        rule("age", None, Some(50), None, false),
+        rule("age", None, Some(20), None, false),
         rule("bytes", None, None, Some(1200), false),
-        rule("q.c.old", Some(3), Some(60), None, true),
+        rule("q.c.old", Some(8), Some(30), None, true),
         rule("q.a", Some(1), None, None, true),
         rule("q.*", Some(2), None, Some(1000), true),
         rule("none", Some(0), None, None, false),
