@@ -72,7 +72,7 @@ impl Fixture {
             epoch: Epoch::new(1),
             retention: Retention { rules: Vec::new(), default: keep },
             memory_bytes: 1 << 30,
-            idempotency_window: Duration::from_secs(120),
+            idempotency_window: Duration::from_mins(2),
             idempotency_ids_max: 1000,
             clock: Arc::new(|| Timestamp::from_micros(0)),
         };

@@ -217,7 +217,8 @@ fn introspection_serves_what_the_file_says() {
 fn a_persisted_query_is_sent_once() {
     let fixture = Fixture::new();
     let text = "{ __typename }";
-    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: Vec<_> = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = digits.concat();
     let extension =
         format!(r#""extensions":{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}"#);
     let by_hash = format!("{{{extension}}}");
@@ -296,7 +297,7 @@ fn declared(document: &ServiceDocument) -> BTreeSet<String> {
     all
 }
 
-/// What GraphiQL and code generators send.
+/// What `GraphiQL` and code generators send.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name }
     subscriptionType { name } types { ...FullType } directives { name description isRepeatable
     locations args(includeDeprecated: true) { ...InputValue } } } }

@@ -98,7 +98,8 @@ fn a_response_of_gigabytes_is_refused() {
     let variables = format!(r#"{{"m":[{}]}}"#, vec![item; 1000].join(","));
     let document = "mutation($m: [PublishInput!]!) { publishMany(messages: $m) { __typename } }";
     fixture.send(&request(document, &variables));
-    let aliases: String = (0..50).map(|index| format!("p{index}: payload ")).collect();
+    let aliases: Vec<_> = (0..50).map(|index| format!("p{index}: payload")).collect();
+    let aliases = aliases.join(" ");
     let result = fixture
         .ask(&format!(r#"{{ history(topics: "t", last: 1000) {{ nodes {{ {aliases} }} }} }}"#));
     assert!(result.starts_with(r#"{"data":null,"#));
