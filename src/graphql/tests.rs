@@ -142,6 +142,11 @@ fn request(document: &str, variables: &str) -> String {
     format!(r#"{{"query":{document},"variables":{variables}}}"#)
 }
 
+/// Text that was broken into lines to be read.
+fn joined(text: &str) -> String {
+    text.lines().map(str::trim_start).collect()
+}
+
 /// Codes of the errors in a response that has no data.
 fn refusal(response: &str) -> Vec<String> {
     let response: serde_json::Value = serde_json::from_str(response).unwrap();
