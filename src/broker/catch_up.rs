@@ -60,7 +60,7 @@ impl CatchUp {
 
     /// Takes what a read brought, and returns the messages to deliver.
     pub fn read(&mut self, batch: Batch, select: &Select) -> Vec<Arc<Message>> {
-        self.from = From::After(batch.upto);
+        self.from = self.from.onward(&batch);
         self.reached = Some(batch.upto);
         self.lenient = false;
         let since = self.since;
@@ -86,5 +86,5 @@ impl CatchUp {
 
 /// Does the message pass the condition?
 pub fn passes(select: &Select, message: &Message) -> bool {
-    select.condition.as_ref().is_none_or(|condition| condition.holds(message.value()))
+    select.condition.as_ref().is_none_or(|condition| condition.holds(&message.payload.to_value()))
 }

@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use crate::message::Message;
 use crate::plan::Pace;
 
-/// Keys whose last time or value is remembered, for one subscription. Of more keys than these the
-/// one that was sent longest ago is forgotten: its next message goes out at once.
+/// Keys whose last time or value is remembered, for one subscription. Of more keys than these one
+/// that holds nothing back is forgotten: its next message goes out at once.
 const KEYS_MAX: usize = 10_000;
 
 /// The pace of one subscription. Holds back at most one message per key.
@@ -87,6 +87,11 @@ impl Conflater {
             }
         }
         None
+    }
+
+    /// Does a message wait for its time?
+    pub fn holds_back(&self) -> bool {
+        self.keys.values().any(|key| key.waiting.is_some())
     }
 
     /// When [`release`](Self::release) has something to do. May change after every call.

@@ -1,15 +1,17 @@
 //! What a shard receives: accepted messages with the feeds that want them, in log order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::feed::FeedId;
 use super::topics::TopicState;
 use crate::message::Message;
+use crate::plan::Select;
 
 /// One accepted message on its way to the shards.
 #[derive(Debug)]
@@ -22,6 +24,25 @@ pub struct Event {
     pub topic: Arc<TopicState>,
     /// When the engine handed it over.
     pub accepted_at: Instant,
+    value: OnceLock<Value>,
+}
+
+impl Event {
+    /// A message that has just been accepted.
+    pub fn new(
+        message: Arc<Message>,
+        feeds: Box<[FeedId]>,
+        topic: Arc<TopicState>,
+        accepted_at: Instant,
+    ) -> Self {
+        Self { message, feeds, topic, accepted_at, value: OnceLock::new() }
+    }
+
+    /// Does the message pass the condition? Its payload is parsed once for all who ask.
+    pub fn passes(&self, select: &Select) -> bool {
+        let value = || self.value.get_or_init(|| self.message.payload.to_value());
+        select.condition.as_ref().is_none_or(|condition| condition.holds(value()))
+    }
 }
 
 /// The queue of one shard. Publishers stop before it is over its bound

@@ -170,10 +170,14 @@ impl Feeds {
         self.order.lock().feeds.len()
     }
 
-    /// Projections in use.
+    /// Projections in use, and some that went out of use since the last sweep.
     pub fn projections(&self) -> usize {
-        self.interned.retain(|_, interned| interned.strong_count() > 0);
         self.interned.len()
+    }
+
+    /// Forgets the projections that no feed uses any more.
+    pub fn sweep(&self) {
+        self.interned.retain(|_, interned| interned.strong_count() > 0);
     }
 
     /// Subscriptions whose filters match the topic.
@@ -207,7 +211,7 @@ impl Sink for Feeds {
             }
             let shards = order.shards(&feeds);
             let feeds = feeds.into_boxed_slice();
-            let event = Arc::new(Event { message: message.clone(), feeds, topic, accepted_at });
+            let event = Arc::new(Event::new(message.clone(), feeds, topic, accepted_at));
             for (shard, inbox) in self.inboxes.iter().enumerate() {
                 if shards & (1 << shard) != 0 {
                     inbox.push(event.clone());

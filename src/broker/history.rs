@@ -88,6 +88,7 @@ impl Broker {
         let mut bytes = 0;
         loop {
             let batch = self.engine.read(&request.select.filters, from, READ).await?;
+            let onward = from.onward(&batch);
             for message in batch.messages {
                 if before.is_some_and(|before| message.cursor.sequence >= before) {
                     page.has_next = true;
@@ -107,7 +108,7 @@ impl Broker {
             if batch.upto >= self.engine.head() {
                 return Ok(page);
             }
-            from = From::After(batch.upto);
+            from = onward;
         }
     }
 
@@ -143,7 +144,7 @@ impl Broker {
                     page.messages.push(message);
                 }
             }
-            if batch.upto <= Sequence::ZERO.next() || end == Some(batch.upto) {
+            if batch.upto == Sequence::ZERO {
                 page.messages.reverse();
                 return Ok(page);
             }

@@ -3,6 +3,7 @@
 //! Comes in: publishes, plans and questions. Goes out: receipts, answers, and for each shard the
 //! messages that its members want ([`delivery`]). Knows nothing of: GraphQL, protocols, sockets.
 
+pub mod admission;
 pub mod catch_up;
 pub mod conflate;
 pub mod delivery;
@@ -30,6 +31,7 @@ use crate::message::topic::Topic;
 use crate::message::{Message, Receipt};
 use crate::plan::projection::{Encoded, Projection};
 use crate::plan::{Position, Select};
+use admission::Admission;
 use catch_up::{CatchUp, Step};
 use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
 use presence::Presence;
@@ -43,6 +45,8 @@ pub struct Options {
     pub shards: usize,
     /// Most bytes of one payload.
     pub payload_bytes_max: usize,
+    /// Publishes a second of one client; 0 is no limit.
+    pub publishes_per_second_max: u32,
     /// Bytes of encoded results that stay for the next who resume.
     pub encodings_bytes: u64,
     /// What applies to which topics.
@@ -57,6 +61,7 @@ pub struct Broker {
     feeds: Arc<Feeds>,
     topics: Arc<Topics>,
     presence: Arc<Presence>,
+    admission: Admission,
     counters: Arc<Counters>,
     encodings: quick_cache::sync::Cache<(ProjectionId, Sequence), Arc<Encoded>, ByBytes>,
     /// Told by shards that have caught up, to publishers who wait.
@@ -67,6 +72,10 @@ pub struct Broker {
 
 /// Events that may wait for one shard before publishers wait.
 const INBOX_EVENTS_MAX: usize = 4096;
+
+/// Messages that a subscription may begin with by `last`: references to them are held until they
+/// are written. Enough for the current values of as many topics.
+const LAST_MESSAGES_MAX: usize = 100_000;
 
 /// One read of a catch-up: small enough that a shard serves others in between.
 const CATCH_UP_READ: Limit = Limit { messages: 256, bytes: 256 << 10 };
@@ -135,6 +144,7 @@ impl Broker {
             feeds,
             topics,
             presence: Arc::default(),
+            admission: Admission::new(options.publishes_per_second_max),
             counters,
             encodings: quick_cache::sync::Cache::with_weighter(items, weight, ByBytes),
             room: Notify::new(),
@@ -223,6 +233,9 @@ impl Broker {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let accept = history::accept(select);
         let batch = self.engine.last(&select.filters, count, accept).await?;
+        if batch.messages.len() > LAST_MESSAGES_MAX {
+            return Err(Error::TooManyMessages { most: LAST_MESSAGES_MAX });
+        }
         let next = Next::Read(CatchUp::from(ReadFrom::After(batch.upto)));
         Ok(Caught { messages: batch.messages, conflated: 0, next })
     }
@@ -302,6 +315,11 @@ impl Broker {
         if self.topics.has_presence(topic) { Ok(&self.presence) } else { Err(Error::NoPresence) }
     }
 
+    /// How fast clients may publish.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// What is counted.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
@@ -325,6 +343,8 @@ impl Broker {
     /// Upkeep, about once a second: forgets what is past its age.
     pub fn sweep(&self, now: Instant) {
         self.engine.sweep();
+        self.feeds.sweep();
+        self.admission.sweep();
         self.topics.sweep(now, |topic| self.engine.topic(topic).is_some());
     }
 }

@@ -26,7 +26,7 @@ use crate::config::fault::Faults;
 /// A pub/sub message broker whose interface is GraphQL over WebSocket.
 #[derive(Debug, Parser)]
 #[command(name = "tidings", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ enum Error {
 
 /// Runs the program and says how it went: 0 asked to stop, 1 could not, 2 wrong usage.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Arguments::try_parse_from(arguments) {
+    let outcome = match CommandLine::try_parse_from(arguments) {
         Ok(arguments) => execute(arguments),
         Err(error) => {
             // Help and version arrive here too; a closed output is not worth a word.
@@ -81,7 +81,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn execute(arguments: Arguments) -> Result<(), Error> {
+fn execute(arguments: CommandLine) -> Result<(), Error> {
     match arguments.command {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(arguments)) => serve::run(&arguments),
@@ -114,6 +114,27 @@ impl Error {
             Self::Config(_) | Self::Client(_) | Self::Output(_) | Self::Failed(_) => {
                 ExitCode::FAILURE
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_command_has_an_example() {
+        for command in CommandLine::command().get_subcommands_mut().filter(|c| !c.is_hide_set()) {
+            let help = command.render_help().to_string();
+            let example = format!("  tidings {}", command.get_name());
+            assert!(help.contains("Example") && help.contains(&example), "{help}");
         }
     }
 }

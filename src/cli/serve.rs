@@ -121,6 +121,8 @@ fn broker_options(config: &Config, shards: usize) -> Result<broker::Options, Str
     Ok(broker::Options {
         shards,
         payload_bytes_max: size(config.limits.payload_bytes),
+        publishes_per_second_max: u32::try_from(config.limits.publish_per_second)
+            .unwrap_or(u32::MAX),
         encodings_bytes: ENCODINGS_BYTES,
         topic_rules: config.topics.iter().map(rule).collect(),
         node: format!("{:08x}", random()? >> 32).into(),

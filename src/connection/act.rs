@@ -11,9 +11,10 @@ use super::operation::{Operation, Slot};
 use super::outbox::Full;
 use super::shard::Shard;
 use super::splice::frame;
-use super::state::{Key, Phase, State};
+use super::state::{Connection, Key, Phase, State};
 use crate::graphql::request::Request;
 use crate::graphql::{self, Caller, Started};
+use crate::message::cursor::Cursor;
 use crate::protocol::{Action, OperationId, Settled};
 use crate::websocket::frame::Opcode;
 
@@ -31,8 +32,11 @@ impl Shard {
                 Action::Stop { id } => self.stop(state, key, &id),
                 Action::Send(text) => self.send(state, key, text.as_bytes(), None),
                 Action::KeepAlive => {
-                    let cursor = self.broker.head();
-                    connection.session.ping(&format!(r#"{{"cursor":"{cursor}"}}"#));
+                    let payload = match self.quiet_position(connection) {
+                        Some(cursor) => format!(r#"{{"cursor":"{cursor}"}}"#),
+                        None => "{}".to_owned(),
+                    };
+                    connection.session.ping(&payload);
                 }
                 Action::Close { code, reason } => {
                     self.close(state, key, code.number(), &reason);
@@ -112,6 +116,19 @@ impl Shard {
         connection.session.acknowledge(&ack.to_string(), resume, now);
     }
 
+    /// A position up to which everything due to the connection was queued before now; `None` while
+    /// a subscription of it is behind.
+    fn quiet_position(&self, connection: &Connection) -> Option<Cursor> {
+        // The head first: what it covers had been handed to the inbox by then.
+        let head = self.broker.head();
+        let is_behind = |(_, operation): (usize, &Operation)| {
+            operation.is_catching_up
+                || operation.pace.as_ref().is_some_and(|pace| pace.conflater.holds_back())
+        };
+        let is_delivered = self.broker.inbox(self.id).waiting() == 0;
+        (is_delivered && !connection.operations.iter().any(is_behind)).then_some(head)
+    }
+
     fn start(
         &self,
         state: &mut State,
@@ -135,6 +152,7 @@ impl Shard {
             pace: None,
             task: None,
             is_subscription: false,
+            is_catching_up: false,
             is_over: false,
         });
         // Operations of one connection are bounded far below u32 by the session.

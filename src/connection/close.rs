@@ -7,26 +7,12 @@ use super::outbox::Full;
 use super::shard::Shard;
 use super::splice::frame;
 use super::state::{Key, Phase, State};
+use crate::protocol::close::CloseCode;
 use crate::websocket::close::payload;
 use crate::websocket::frame::Opcode;
 
-/// The close codes that this folder decides on; the protocol has those of its own.
-pub(super) mod code {
-    /// Both sides are done.
-    pub(crate) const NORMAL: u16 = 1000;
-    /// A kind of data that is not taken.
-    pub(crate) const UNSUPPORTED: u16 = 1003;
-    /// For the counters only: the peer went without a close frame.
-    pub(crate) const ABNORMAL: u16 = 1006;
-    /// An administrator's word.
-    pub(crate) const POLICY: u16 = 1008;
-    /// The broker restarts.
-    pub(crate) const RESTART: u16 = 1012;
-    /// The subscriber is slower than its feed.
-    pub(crate) const SLOW: u16 = 1013;
-    /// None of our subprotocols was offered.
-    pub(crate) const SUBPROTOCOL: u16 = 4406;
-}
+/// For the counters only: the peer went without a close frame (RFC 6455, section 7.1.5).
+pub(super) const ABNORMAL: u16 = 1006;
 
 impl Shard {
     /// Begins the closing handshake, after what waits in the outbox.
@@ -46,14 +32,15 @@ impl Shard {
         let Some(connection) = state.connection(key) else { return };
         match connection.phase {
             Phase::Open => {
-                let code = code.unwrap_or(code::NORMAL);
-                self.send_close(state, key, code, "", Phase::Closed);
+                let code = code.unwrap_or(CloseCode::Normal.number());
+                let until = Instant::now() + self.options.close_timeout;
+                self.send_close(state, key, code, "", Phase::Closed { until });
             }
-            Phase::Closing { .. } => {
-                connection.phase = Phase::Closed;
+            Phase::Closing { until } => {
+                connection.phase = Phase::Closed { until };
                 state.mark_dirty(key.index);
             }
-            Phase::Closed | Phase::Failed { .. } => {}
+            Phase::Closed { .. } | Phase::Failed { .. } => {}
         }
     }
 
@@ -74,8 +61,7 @@ impl Shard {
         }
         let after = connection.outbox.bytes();
         self.count_closed(code);
-        let State { connections, timers, .. } = state;
-        timers.schedule(&mut connections[key.index], key.index);
+        self.schedule(state, key);
         state.outbox_bytes_change += super::member::bytes_change(before, after);
         state.mark_dirty(key.index);
     }
@@ -86,14 +72,14 @@ impl Shard {
             let Some(connection) = state.connections.get(index) else { continue };
             let key = connection.key(index);
             let reason = "slow consumer: too much waits for you; reconnect and resume";
-            self.close(state, key, code::SLOW, reason);
+            self.close(state, key, CloseCode::TryAgainLater.number(), reason);
         }
     }
 
     /// The socket is broken or at its end.
     pub(super) fn lost(&self, state: &mut State, key: Key) {
         if state.connection(key).is_some_and(|connection| connection.phase == Phase::Open) {
-            self.count_closed(code::ABNORMAL);
+            self.count_closed(ABNORMAL);
         }
         self.finish(state, key);
     }

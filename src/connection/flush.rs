@@ -90,7 +90,7 @@ impl Shard {
     fn written(&self, state: &mut State, key: Key) {
         let Some(connection) = state.connection(key) else { return };
         match connection.phase {
-            Phase::Closed => self.finish(state, key),
+            Phase::Closed { .. } => self.finish(state, key),
             Phase::Failed { .. } => {
                 // The peer learns that we send no more; our close frame tells it why.
                 let socket = socket2::SockRef::from(&*connection.socket);

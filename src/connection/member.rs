@@ -10,7 +10,6 @@ use super::shard::Shard;
 use super::splice::frame_bytes;
 use super::state::{Connection, Key, State};
 use super::timer::Timers;
-use crate::broker::catch_up::passes;
 use crate::broker::conflate::Offer;
 use crate::broker::delivery::Event;
 use crate::broker::feed::{Feed, FeedId};
@@ -49,6 +48,7 @@ impl State {
         members.list.push(Place { connection: key.index, operation: slot.index, from });
         if let Some(operation) = self.connection(key).and_then(|c| c.operation(slot)) {
             operation.member = Some(Member { feed: id, place });
+            operation.is_catching_up = false;
         }
     }
 
@@ -74,7 +74,7 @@ impl State {
         let now = event.accepted_at;
         for id in &event.feeds {
             let Some(members) = self.feeds.get(id) else { continue };
-            if !passes(&members.feed.select, &event.message) {
+            if !event.passes(&members.feed.select) {
                 continue;
             }
             let result = Rc::new(Shared {

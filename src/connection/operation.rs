@@ -36,6 +36,8 @@ pub(super) struct Operation {
     pub(super) task: Option<Task>,
     /// Counted as a subscription.
     pub(super) is_subscription: bool,
+    /// Reads the log still, and has not joined its feed.
+    pub(super) is_catching_up: bool,
     /// The client has ended it; what waits of it is not written any more.
     pub(super) is_over: bool,
 }

@@ -24,6 +24,9 @@ pub(super) struct Limits {
     pub(super) messages_max: usize,
 }
 
+/// Dropped entries whose places may stand empty before the ring is compacted.
+const GONE_MAX: usize = 64;
+
 /// A result for all members of a feed.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -205,7 +208,18 @@ impl Outbox {
             self.drop_at(position, dropped);
         }
         self.index = Some(index);
+        if self.entries.len() > 2 * self.waiting + GONE_MAX {
+            self.compact();
+        }
         Ok(())
+    }
+
+    /// Takes the places of dropped entries out: a socket that takes nothing would keep them.
+    fn compact(&mut self) {
+        self.entries.retain(|entry| !matches!(entry, Entry::Gone));
+        self.popped = 0;
+        // Nothing is replaced by this: of entries that conflate, only the newest were left.
+        self.index = Some(Box::new(self.build_index(&mut |_, _| {})));
     }
 
     /// Indexes what waits; of several that may be conflated, only the newest stays.
@@ -383,6 +397,7 @@ mod tests {
                 prop_assert_eq!(outbox.bytes(), model.iter().map(|m| m.4).sum::<usize>());
                 prop_assert_eq!(outbox.waiting, model.len());
                 prop_assert!(model.len() <= 8);
+                prop_assert!(outbox.entries.len() <= 2 * 8 + GONE_MAX + 1);
                 prop_assert!(outbox.bytes() <= 100 || model.len() == 1);
             }
         }

@@ -9,7 +9,6 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::close::code;
 use super::outbox::Outbox;
 use super::registry::Entry;
 use super::shard::Shard;
@@ -18,6 +17,7 @@ use super::{Options, Upgraded};
 use crate::graphql::Caller;
 use crate::message::time::Timestamp;
 use crate::protocol;
+use crate::protocol::close::CloseCode;
 use crate::protocol::session::Session;
 use crate::websocket::assemble::{Assembler, Event, Input, Role};
 use crate::websocket::frame::Opcode;
@@ -42,7 +42,7 @@ impl Shard {
             let key = self.enter(&mut state, opening, socket.clone(), now);
             if upgraded.dialect.is_none() {
                 let reason = "offer the subprotocol graphql-transport-ws or graphql-ws";
-                self.close(&mut state, key, code::SUBPROTOCOL, reason);
+                self.close(&mut state, key, CloseCode::Subprotocol.number(), reason);
             }
             self.wake_flusher(&state);
             key
@@ -62,7 +62,13 @@ impl Shard {
         let since = now_timestamp();
         let name = dialect.subprotocol();
         let entry = self.registry.enter(Entry::new(id.clone(), remote, name, since, self.id.0));
-        let caller = Caller { connection: id, subject: None, admin, resume: false };
+        let caller = Caller {
+            connection: id,
+            subject: None,
+            admin,
+            resume: false,
+            client: self.broker.admission().connection(),
+        };
         let serial = state.next_serial;
         state.next_serial = serial.wrapping_add(1);
         let connection = Connection {
@@ -89,12 +95,12 @@ impl Shard {
             _permit: permit,
         };
         let index = state.connections.insert(connection);
-        let State { connections, timers, .. } = state;
-        timers.schedule(&mut connections[index], index);
+        let key = Key { index, serial };
+        self.schedule(state, key);
         let counters = self.broker.counters();
         counters.connections.add(1);
         counters.connections_total.add(1);
-        Key { index, serial }
+        key
     }
 
     /// Reads until the connection is gone.
@@ -160,17 +166,12 @@ impl Shard {
             }
             Event::Binary(_) | Event::Deflated { .. } => {
                 let reason = "messages must be text frames, this one is binary";
-                self.close(state, key, code::UNSUPPORTED, reason);
+                self.close(state, key, CloseCode::NotText.number(), reason);
             }
             Event::Ping(payload) => self.push_control(state, key, Opcode::Pong, &payload),
             Event::Pong(_) => {}
         }
-        let State { connections, timers, .. } = state;
-        if let Some(connection) = connections.get_mut(key.index)
-            && connection.serial == key.serial
-        {
-            timers.schedule(connection, key.index);
-        }
+        self.schedule(state, key);
     }
 }
 

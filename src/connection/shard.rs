@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::registry::Registry;
-use super::state::State;
+use super::state::{Key, State};
 use super::{Options, StartError, Upgraded};
 use crate::broker::Broker;
 use crate::broker::delivery::Event;
 use crate::broker::feed::ShardId;
 use crate::graphql::Schema;
+use crate::protocol::close::CloseCode;
 
 /// What a shard's thread is started with.
 pub(super) struct Seed {
@@ -139,7 +140,7 @@ impl Shard {
                 let found = state.connections.iter().find(|(_, c)| c.entry.id == id);
                 let key = found.map(|(index, connection)| connection.key(index));
                 if let Some(key) = key {
-                    self.close(&mut state, key, super::close::code::POLICY, &reason);
+                    self.close(&mut state, key, CloseCode::Policy.number(), &reason);
                 }
             }
             self.wake_flusher(&state);
@@ -156,11 +157,13 @@ impl Shard {
         // The last fifth of the time is for closing handshakes.
         let span = within.unwrap_or_default() * 4 / 5;
         let now = Instant::now();
-        let State { connections, timers, .. } = &mut *state;
-        let count = u32::try_from(connections.len().max(1)).unwrap_or(u32::MAX);
-        for ((index, connection), place) in connections.iter_mut().zip(0_u32..) {
-            connection.drain_at = Some(now + span / count * place);
-            timers.schedule(connection, index);
+        let count = u32::try_from(state.connections.len().max(1)).unwrap_or(u32::MAX);
+        let keys: Vec<Key> = state.connections.iter().map(|(i, c)| c.key(i)).collect();
+        for (key, place) in keys.into_iter().zip(0_u32..) {
+            if let Some(connection) = state.connection(key) {
+                connection.drain_at = Some(now + span / count * place);
+            }
+            self.schedule(&mut state, key);
         }
     }
 }

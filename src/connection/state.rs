@@ -91,7 +91,10 @@ pub(super) enum Phase {
         until: Instant,
     },
     /// Both close frames are on their way: once ours is written the socket is dropped.
-    Closed,
+    Closed {
+        /// The socket is dropped at this time at the latest.
+        until: Instant,
+    },
     /// The peer broke the protocol: once our close frame is written no more is sent, and what
     /// comes is passed over until the peer ends or the time is up.
     Failed {

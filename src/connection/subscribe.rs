@@ -9,6 +9,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Notify;
 
 use super::Options;
+use super::answer::poll_once;
 use super::member::Push;
 use super::operation::{Operation, Pace, Slot, Task};
 use super::outbox::Shared;
@@ -40,6 +41,7 @@ impl Shard {
         let task = tokio::task::spawn_local(this.catch_up(key, slot, feed, plan.position));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
             operation.task = Some(Task(task.abort_handle()));
+            operation.is_catching_up = true;
         }
     }
 
@@ -49,9 +51,15 @@ impl Shard {
         state: &mut State,
         key: Key,
         slot: Slot,
-        stream: BoxStream<'static, Vec<u8>>,
+        mut stream: BoxStream<'static, Vec<u8>>,
     ) {
         self.count_subscription(state, key, slot);
+        // At once: who joins has joined before the client's next message is looked at.
+        match poll_once(std::pin::pin!(stream.next())) {
+            Some(Some(result)) => self.push_next(state, key, slot, &result),
+            Some(None) => return self.settle(state, key, slot, Settled::Finished, "completed"),
+            None => {}
+        }
         let Some(this) = self.this.upgrade() else { return };
         let task = tokio::task::spawn_local(this.run_forward(key, slot, stream));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
@@ -151,6 +159,9 @@ impl Shard {
         let mut state = self.state.borrow_mut();
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
             operation.dropped += conflated;
+        }
+        if conflated > 0 {
+            self.broker.counters().count_dropped("replaced", conflated, Instant::now());
         }
     }
 

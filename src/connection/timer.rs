@@ -3,15 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::close::code;
+use super::close::ABNORMAL;
 use super::operation::{Pace, Slot};
 use super::outbox::Shared;
 use super::shard::Shard;
 use super::state::{Connection, Key, Phase, State};
+use crate::protocol::close::CloseCode;
 use crate::websocket::frame::Opcode;
 
 /// Deadlines, soonest first. An entry whose connection or operation has another deadline by now
@@ -40,9 +41,8 @@ impl Timers {
         self.heap.push(Reverse((at, due)));
     }
 
-    /// Looks at the connection at its next deadline, if it is not planned to be looked at before.
-    pub(super) fn schedule(&mut self, connection: &mut Connection, index: usize) {
-        let at = connection.deadline();
+    fn schedule(&mut self, connection: &mut Connection, index: usize, idle_timeout: Duration) {
+        let at = connection.deadline(idle_timeout);
         if connection.scheduled.is_none_or(|scheduled| at < scheduled) {
             connection.scheduled = Some(at);
             self.push(at, Due::Connection(connection.key(index)));
@@ -66,21 +66,29 @@ impl Timers {
 
 impl Connection {
     /// When something has to be done even if nobody sends anything.
-    fn deadline(&self) -> Instant {
+    fn deadline(&self, idle_timeout: Duration) -> Instant {
         match self.phase {
-            Phase::Closing { until } | Phase::Failed { until } => until,
-            Phase::Closed | Phase::Open => {
-                let mut at = self.ping_at;
-                for other in [self.session.deadline(), self.drain_at].into_iter().flatten() {
-                    at = at.min(other);
-                }
-                at
+            Phase::Closing { until } | Phase::Closed { until } | Phase::Failed { until } => until,
+            Phase::Open => {
+                let at = self.ping_at.min(self.heard_at + idle_timeout);
+                let others = [self.session.deadline(), self.drain_at];
+                others.into_iter().flatten().fold(at, Instant::min)
             }
         }
     }
 }
 
 impl Shard {
+    /// Looks at the connection at its next deadline, if it is not planned to be looked at before.
+    pub(super) fn schedule(&self, state: &mut State, key: Key) {
+        let State { connections, timers, .. } = state;
+        if let Some(connection) = connections.get_mut(key.index)
+            && connection.serial == key.serial
+        {
+            timers.schedule(connection, key.index, self.options.idle_timeout);
+        }
+    }
+
     /// Runs for as long as the shard: sleeps until the soonest deadline.
     pub(super) async fn run_timers(&self) {
         loop {
@@ -119,29 +127,30 @@ impl Shard {
         };
         connection.scheduled = None;
         match connection.phase {
-            Phase::Closing { until } | Phase::Failed { until } if until <= now => {
-                return self.finish(state, key);
-            }
             Phase::Open => self.keep_alive(state, key, now),
-            Phase::Closing { .. } | Phase::Failed { .. } | Phase::Closed => {}
+            Phase::Closing { until } | Phase::Closed { until } | Phase::Failed { until } => {
+                if until <= now {
+                    return self.finish(state, key);
+                }
+            }
         }
-        let State { connections, timers, .. } = state;
-        if let Some(connection) = connections.get_mut(key.index)
-            && connection.serial == key.serial
-        {
-            timers.schedule(connection, key.index);
-        }
+        self.schedule(state, key);
     }
 
     fn keep_alive(&self, state: &mut State, key: Key, now: Instant) {
         let Some(connection) = state.connection(key) else { return };
         if now.duration_since(connection.heard_at) >= self.options.idle_timeout {
             tracing::debug!(connection = %connection.entry.id, "peer is silent, dropped");
-            self.count_closed(code::ABNORMAL);
+            self.count_closed(ABNORMAL);
             return self.finish(state, key);
         }
         if connection.drain_at.is_some_and(|at| at <= now) {
-            return self.close(state, key, code::RESTART, "the broker restarts; reconnect");
+            return self.close(
+                state,
+                key,
+                CloseCode::Restart.number(),
+                "the broker restarts; reconnect",
+            );
         }
         if connection.ping_at <= now {
             connection.ping_at = now + self.options.ping_interval;

@@ -5,6 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::broker;
+use crate::broker::admission::TooFast;
 use crate::broker::presence::LostTrack;
 use crate::engine;
 use crate::message::cursor::{Cursor, CursorError};
@@ -215,6 +216,12 @@ impl From<PointerError> for Error {
 impl From<JsonError> for Error {
     fn from(error: JsonError) -> Self {
         Self::new(Code::BadPayload, error.to_string())
+    }
+}
+
+impl From<TooFast> for Error {
+    fn from(error: TooFast) -> Self {
+        Self::new(Code::RateLimited, error.to_string()).with("retryAfterMs", error.retry_ms)
     }
 }
 

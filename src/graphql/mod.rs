@@ -35,6 +35,7 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::BoxStream;
 
 use crate::broker::Broker;
+use crate::broker::admission::Client;
 use crate::broker::directory::Directory;
 use crate::message::json::Json;
 use crate::plan::Plan;
@@ -95,10 +96,12 @@ pub struct Caller {
     pub admin: bool,
     /// Wants the cursor with every message.
     pub resume: bool,
+    /// What it has left of its rate of publishes.
+    pub client: Arc<Client>,
 }
 
-/// An operation that is ready to run. None of these has had any effect yet but `Stream`, which
-/// has joined when it is a join, and leaves when it is dropped.
+/// An operation that is ready to run; none of these has had any effect yet. A `Stream` that joins
+/// has joined with its first poll, and leaves when it is dropped.
 pub enum Started {
     /// `messages`: for the broker's feeds.
     Subscribe(Plan),

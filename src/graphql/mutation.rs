@@ -40,8 +40,8 @@ impl Call {
     ) -> Self {
         let broker = &services.broker;
         match field {
-            "publish" => Self::Publish(Prepared::one(broker, arguments)),
-            "publishMany" => Self::Publish(Prepared::many(broker, arguments)),
+            "publish" => Self::Publish(Prepared::one(broker, &caller.client, arguments)),
+            "publishMany" => Self::Publish(Prepared::many(broker, &caller.client, arguments)),
             "__typename" => Self::Publish(Prepared::Known(Ok(Node::text("Mutation")).into())),
             _ => arguments
                 .and_then(|arguments| Self::other(field, &arguments, caller))

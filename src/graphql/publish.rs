@@ -13,6 +13,7 @@ use super::error::{Code, Error, Segment};
 use super::node::{Node, Outcome, respond};
 use super::select::Selection;
 use crate::broker::Broker;
+use crate::broker::admission::Client;
 use crate::engine::{Error as EngineError, IfLast, Publish, Reply};
 use crate::message::cursor::Cursor;
 use crate::message::{Draft, Receipt};
@@ -76,21 +77,21 @@ impl Publishing {
 
 impl Prepared {
     /// Binds `publish`.
-    pub fn one(broker: &Broker, arguments: Result<Arguments<'_>, Error>) -> Self {
-        match arguments.and_then(|arguments| bind(broker, &arguments)) {
+    pub fn one(broker: &Broker, client: &Client, arguments: Result<Arguments<'_>, Error>) -> Self {
+        match arguments.and_then(|arguments| bind(broker, client, &arguments)) {
             Ok(publish) => Self::One(Box::new(publish)),
             Err(error) => Self::Known(Err(error).into()),
         }
     }
 
     /// Binds `publishMany`.
-    pub fn many(broker: &Broker, arguments: Result<Arguments<'_>, Error>) -> Self {
+    pub fn many(broker: &Broker, client: &Client, arguments: Result<Arguments<'_>, Error>) -> Self {
         let arguments = match arguments {
             Ok(arguments) => arguments,
             Err(error) => return Self::Known(Err(error).into()),
         };
         let items = arguments.list("messages").unwrap_or_default().iter();
-        Self::Many(items.map(|item| bind(broker, &Arguments::of_object(item))).collect())
+        Self::Many(items.map(|item| bind(broker, client, &Arguments::of_object(item))).collect())
     }
 
     /// Hands it to the log: calls in order are messages in order.
@@ -170,13 +171,21 @@ fn items(refused: Vec<Option<Error>>, results: Vec<Result<Receipt, EngineError>>
     Outcome { node, errors }
 }
 
+fn null_payload() -> Error {
+    let message = "`payload` must not be null; to say that there is nothing, publish {}";
+    let faults = serde_json::json!([{ "path": [], "message": message }]);
+    Error::new(Code::BadPayload, message)
+        .with("path", Json::Array(Vec::new()))
+        .with("faults", faults)
+}
+
 /// What `publish` and the items of `publishMany` have in common.
-fn bind(broker: &Broker, arguments: &Arguments<'_>) -> Result<Publish, Error> {
+fn bind(broker: &Broker, client: &Client, arguments: &Arguments<'_>) -> Result<Publish, Error> {
     let topic = arguments.topic("topic")?;
-    let missing = || Error::argument("payload", "`payload` must not be null");
-    let payload = arguments.json("payload").ok_or_else(missing)?.clone();
-    broker.check_payload(payload.as_str().len())?;
+    let payload = arguments.json("payload").ok_or_else(null_payload)?.clone();
     let headers = arguments.json("headers").cloned();
+    let headers_bytes = headers.as_ref().map_or(0, |headers| headers.as_str().len());
+    broker.check_payload(payload.as_str().len() + headers_bytes)?;
     if let Some(headers) = &headers {
         check_headers(&headers.to_value())?;
     }
@@ -189,9 +198,21 @@ fn bind(broker: &Broker, arguments: &Arguments<'_>) -> Result<Publish, Error> {
             Some(IfLast::Cursor(cursor.map_err(wrong)?))
         }
     };
-    let key = arguments.text("key").map(Into::into);
-    let id = arguments.text("id").map(Into::into);
+    let (key, id) = (short("key", arguments)?, short("id", arguments)?);
+    client.admit()?;
     Ok(Publish { draft: Draft { topic, payload, key, headers }, id, if_last })
+}
+
+/// Keys and ids are remembered longer than their messages, so they are no place for data.
+fn short(name: &str, arguments: &Arguments<'_>) -> Result<Option<Box<str>>, Error> {
+    const BYTES_MAX: usize = 255;
+    let Some(text) = arguments.text(name) else { return Ok(None) };
+    if text.len() > BYTES_MAX {
+        let bytes = text.len();
+        let message = format!("`{name}` has {bytes} bytes; at most {BYTES_MAX} are allowed");
+        return Err(Error::argument(name, message));
+    }
+    Ok(Some(text.into()))
 }
 
 fn check_headers(headers: &Json) -> Result<(), Error> {

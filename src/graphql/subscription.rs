@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
 
 use super::arguments::Arguments;
 use super::compile;
@@ -15,7 +15,7 @@ use super::output;
 use super::request::Request;
 use super::select::{Selected, Selection};
 use super::{Caller, Services, raw};
-use crate::broker::presence::{Member, PresenceStream};
+use crate::broker::presence::{LostTrack, Member, PresenceEvent};
 use crate::broker::stats::HistogramSnapshot;
 use crate::message::time::Timestamp;
 use crate::plan::Plan;
@@ -76,25 +76,31 @@ pub fn stream(
         "stats" => Ok(stats(selection, every(arguments)?, services.clone())),
         _ => {
             let topic = arguments.topic("topic")?;
-            let presence = services.broker.presence(&topic)?;
-            let events = if field == "join" {
-                let member = Member {
-                    connection: caller.connection.clone(),
-                    subject: caller.subject.clone(),
-                    state: arguments.json("state").cloned(),
-                    joined_at: now(),
-                };
-                presence.join(&topic, member)
-            } else {
-                presence.watch(&topic)
+            let presence = services.broker.presence(&topic)?.clone();
+            let member = (field == "join").then(|| Member {
+                connection: caller.connection.clone(),
+                subject: caller.subject.clone(),
+                state: arguments.json("state").cloned(),
+                joined_at: now(),
+            });
+            // At the first poll: an operation that is refused after this has not joined.
+            let enter = async move {
+                match member {
+                    Some(member) => presence.join(&topic, member),
+                    None => presence.watch(&topic),
+                }
             };
+            let events = futures_util::stream::once(enter).flatten();
             Ok(presence_events(selection, events))
         }
     }
 }
 
-fn presence_events(selection: Arc<Selection>, events: PresenceStream) -> Results {
-    let result = move |event: Result<_, _>| {
+fn presence_events(
+    selection: Arc<Selection>,
+    events: impl Stream<Item = Result<PresenceEvent, LostTrack>> + Send + 'static,
+) -> Results {
+    let result = move |event: Result<PresenceEvent, LostTrack>| {
         let node = event.map(|event| output::presence_event(&event)).map_err(Error::from);
         respond(&selection, vec![node.into()])
     };

@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::request::Request;
 use super::{Caller, Options, Schema, Started, error};
 use crate::broker::directory::{ConnectionPage, ConnectionReport, Directory};
-use crate::broker::{Base, Broker, Options as BrokerOptions};
+use crate::broker::{self, Base, Broker, Options as BrokerOptions};
 use crate::engine::memory::{Memory, Options as MemoryOptions};
 use crate::engine::retention::{Keep, Retention};
 use crate::message::cursor::Epoch;
@@ -60,6 +60,7 @@ impl Fixture {
 
     fn with(limits: Limits) -> Self {
         let options = BrokerOptions {
+            publishes_per_second_max: 0,
             shards: 1,
             payload_bytes_max: 1000,
             encodings_bytes: 1 << 20,
@@ -90,6 +91,7 @@ impl Fixture {
             subject: Some("ann".into()),
             admin: true,
             resume: false,
+            client: broker::admission::Admission::new(0).connection(),
         };
         Self { schema, caller: Arc::new(caller) }
     }

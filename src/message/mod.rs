@@ -9,11 +9,8 @@ pub mod json;
 pub mod time;
 pub mod topic;
 
-use std::sync::OnceLock;
-
 use cursor::Cursor;
 use json::Json;
-use serde_json::Value;
 use time::Timestamp;
 use topic::Topic;
 
@@ -36,7 +33,6 @@ pub struct Message {
     pub payload: Json,
     /// True for a snapshot that stands for everything up to its cursor.
     pub snapshot: bool,
-    value: OnceLock<Value>,
 }
 
 /// What a message is before the log has given it a place.
@@ -88,18 +84,12 @@ impl Message {
             headers: draft.headers,
             payload: draft.payload,
             snapshot: false,
-            value: OnceLock::new(),
         }
     }
 
     /// The key under which newer messages replace this one: `key`, or the topic.
     pub fn conflation_key(&self) -> &str {
         self.key.as_deref().unwrap_or(self.topic.as_str())
-    }
-
-    /// The payload as a tree, parsed at the first call: conditions of many subscribers share it.
-    pub fn value(&self) -> &Value {
-        self.value.get_or_init(|| self.payload.to_value())
     }
 
     /// Bytes that keeping this message costs, its own structure included.

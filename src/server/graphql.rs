@@ -81,8 +81,9 @@ async fn answer(app: &App, remote: SocketAddr, request: HttpRequest, media: Medi
     let caller = Arc::new(Caller {
         connection: "http".into(),
         subject: None,
-        admin: remote.ip().is_loopback(),
+        admin: origin::is_local(remote.ip(), request.headers()),
         resume: false,
+        client: app.layers.broker.admission().address(remote.ip()),
     });
     if request.method() == Method::GET {
         let uri = request.uri().clone();

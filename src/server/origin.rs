@@ -1,5 +1,7 @@
 //! Which pages may talk to the broker from a browser.
 
+use std::net::IpAddr;
+
 use axum::http::header::{HOST, HeaderMap, ORIGIN};
 use axum::http::{HeaderValue, Uri};
 
@@ -27,6 +29,15 @@ pub(super) fn cross_origin(headers: &HeaderMap, allowed: &[String]) -> Option<He
     let text = origin.to_str().ok()?;
     let is_listed = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(text);
     allowed.iter().any(is_listed).then(|| origin.clone())
+}
+
+/// Does the request come from this machine itself, and not through a proxy on it? Until tokens are
+/// configured, that is what makes an administrator.
+pub(super) fn is_local(remote: IpAddr, headers: &HeaderMap) -> bool {
+    let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+        .iter()
+        .any(|n| headers.contains_key(*n));
+    remote.is_loopback() && !is_forwarded
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `/graphql`: a WebSocket handshake is answered and its socket handed to a shard; everything
 //! else is GraphQL over HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -57,7 +57,9 @@ pub(super) async fn or_http(
         return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded\n").into_response();
     };
     let dialect = Dialect::choose(accepted.protocols.iter().map(String::as_str));
-    tokio::spawn(hand_over(app, on_upgrade, remote, dialect, permit));
+    let admin = origin::is_local(remote.ip(), request.headers());
+    let opening = Opening { remote: remote.ip(), dialect, admin, permit };
+    tokio::spawn(hand_over(app, on_upgrade, opening));
     switch(&accepted, dialect)
 }
 
@@ -85,14 +87,16 @@ fn switch(accepted: &Accepted, dialect: Option<Dialect>) -> Response {
     response
 }
 
-/// Waits for the socket behind the answer and gives it to the next shard.
-async fn hand_over(
-    app: Arc<App>,
-    on_upgrade: OnUpgrade,
-    remote: SocketAddr,
+/// What is known of a connection before its socket is free.
+struct Opening {
+    remote: IpAddr,
     dialect: Option<Dialect>,
+    admin: bool,
     permit: Permit,
-) {
+}
+
+/// Waits for the socket behind the answer and gives it to the next shard.
+async fn hand_over(app: Arc<App>, on_upgrade: OnUpgrade, opening: Opening) {
     let Ok(upgraded) = on_upgrade.await else { return };
     let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
         tracing::error!("an upgraded connection is not the TCP stream that it was");
@@ -103,8 +107,8 @@ async fn hand_over(
         Err(error) => return tracing::debug!(%error, "the socket was gone after its handshake"),
     };
     let early = parts.read_buf.to_vec();
-    let (remote, number) = (remote.ip(), app.next_socket.fetch_add(1, Ordering::Relaxed));
-    let admin = remote.is_loopback();
+    let Opening { remote, dialect, admin, permit } = opening;
+    let number = app.next_socket.fetch_add(1, Ordering::Relaxed);
     app.shards.open(number, Upgraded { stream, early, remote, dialect, admin, permit }).await;
 }
 

@@ -89,7 +89,7 @@ test("numbers keep every digit", async (t) => {
   const broker = await startBroker(t);
   const { page } = await openPage(t, broker.http, { hash: tailHash("exact") });
   await page.getByLabel("Payload").fill("[9007199254740993, 0.1]");
-  await page.getByRole("button", { name: "Publish" }).click();
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
   await page.getByText("[9007199254740993, 0.1]").waitFor();
 });
 
@@ -97,7 +97,7 @@ test("the form publishes, and says what is wrong where it is wrong", async (t) =
   const broker = await startBroker(t);
   const { page } = await openPage(t, broker.http, { hash: tailHash("form.a") });
   const payload = page.getByLabel("Payload");
-  const send = page.getByRole("button", { name: "Publish" });
+  const send = page.getByRole("button", { name: "Publish", exact: true });
   await payload.fill("{\n  \"a\": 1,\n}");
   await send.click();
   await page.getByText("Not JSON, line 3, column 1").waitFor();
@@ -125,7 +125,7 @@ test("the editor runs queries, mutations and subscriptions", async (t) => {
   await page.getByLabel("Document").press("Control+Enter");
   await results.getByText("\"engine\": \"memory\"").waitFor();
   await page.getByText("Done", { exact: true }).waitFor();
-  await page.getByRole("button", { name: "Publish" }).click();
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
   await page.getByRole("button", { name: "Run" }).click();
   await results.getByText("greetings.all").first().waitFor();
   await page.getByRole("button", { name: "Subscribe" }).click();

@@ -25,7 +25,7 @@ export async function startBroker(t, { listen = "127.0.0.1:0", flags = [] } = {}
   child.stderr.on("data", (text) => (log += text));
   const ended = once(child, "exit");
   const stop = () => stopChild(child, ended);
-  finallyDo(t, stop);
+  finallyDo(t, stop, { last: true });
   const [client, admin] = addresses(await readyLine(child, ended, () => log));
   const http = `http://${client}`;
   return { http, graphql: `${http}/graphql`, ws: `ws://${client}/graphql`, admin, client, stop };
@@ -33,8 +33,8 @@ export async function startBroker(t, { listen = "127.0.0.1:0", flags = [] } = {}
 
 const endings = new WeakMap();
 
-/** Runs when the test is over, the last one first: a client goes before its broker. */
-export function finallyDo(t, action) {
+/** Runs when the test is over: what was made last goes first, but the brokers go last of all. */
+export function finallyDo(t, action, { last = false } = {}) {
   if (!endings.has(t)) {
     const actions = [];
     endings.set(t, actions);
@@ -42,7 +42,8 @@ export function finallyDo(t, action) {
       for (const each of actions.reverse()) await each();
     });
   }
-  endings.get(t).push(action);
+  if (last) endings.get(t).unshift(action);
+  else endings.get(t).push(action);
 }
 
 /** The first line on stdout: it is printed when the broker takes clients. */

@@ -176,6 +176,7 @@ impl World {
         let options = Options {
             shards: 1,
             payload_bytes_max: 1024,
+            publishes_per_second_max: 0,
             encodings_bytes: 4096,
             topic_rules: Vec::new(),
             node: "model".into(),

@@ -63,7 +63,7 @@ impl Pair {
     fn new(memory_bytes: u64, looks: Looks) -> Self {
         let clock = Arc::new(AtomicI64::new(1_000_000));
         let sink = Arc::new(Recorder::default());
-        let (window, ids_max) = (Duration::from_millis(70), 5);
+        let (window, ids_max) = (Duration::from_millis(70), 12);
         let time = Arc::clone(&clock);
         let options = Options {
             epoch: Epoch::new(7),
@@ -116,8 +116,8 @@ impl Pair {
             }
             Step::Since(ms) => self.since(ms),
             Step::List { filter, after, count } => self.list(filter, after, count),
+            Step::Totals => self.check_totals(),
         }
-        self.check_totals();
     }
 
     fn publish(&mut self, draws: &[Draw]) {
@@ -344,6 +344,7 @@ proptest! {
         for step in steps {
             pair.step(step);
         }
+        pair.step(Step::Totals);
         for index in 0..pair.readers.len() {
             let end = pair.naive.head();
             for _ in 0..2 * end + 2 {

@@ -12,7 +12,7 @@ use crate::message::filter::{Filter, Filters};
 use crate::message::topic::Topic;
 
 /// A topic's short name for as long as it is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Slot(usize);
 
 #[derive(Debug)]

@@ -232,3 +232,71 @@ impl Start {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Topics come, lose messages and go; then readers ask.
+    #[test]
+    fn losses_outlive_their_topics() {
+        let mut log = Log { tree: Tree::new(), head: 0, moment: 0 };
+        let stays = log.insert("a.stays");
+        for (name, upto) in [("a.b.x", 10), ("a.c", 20), ("d.x", 30)] {
+            let leaf = log.insert(name);
+            log.lose(leaf, upto);
+            log.tree.remove(leaf);
+        }
+        let again = log.insert("a.b.x");
+        log.lose(stays, 5);
+        let table = [
+            (">", 0, 0, Some(30)),
+            ("a.>", 0, 0, Some(20)),
+            ("a.>", 20, 0, None),
+            ("a.*", 0, 0, Some(20)),
+            ("*.x", 20, 0, Some(30)),
+            ("*.*.x", 0, 0, Some(30)),
+            ("d.x", 29, 0, Some(30)),
+            ("e", 0, 0, Some(30)),
+            // A topic that has been there all the time knows its own losses,
+            ("a.stays", 0, 0, Some(5)),
+            ("a.stays", 5, 0, None),
+            // and so does one that came back.
+            ("a.b.x", 0, 0, Some(20)),
+            ("a.b.x", 30, 0, None),
+            // What went before a reader's moment is not missed.
+            (">", 0, 3, Some(5)),
+            ("a.>", 0, 3, Some(5)),
+            (">", 0, 4, None),
+        ];
+        for (filter, after, moment, expected) in table {
+            let filters = Filters::new([Filter::parse(filter).unwrap()]).unwrap();
+            let lost = log.tree.lost(&filters, Start { after, moment });
+            assert_eq!(lost, expected, "{filter} after {after} from moment {moment}");
+        }
+        log.lose(again, 40);
+        log.tree.remove(again);
+        log.tree.remove(stays);
+        assert_eq!(log.tree.nodes.len(), 1, "only the root is left");
+        assert_eq!(log.tree.nodes[ROOT].gone.sequence, 40);
+    }
+
+    struct Log {
+        tree: Tree,
+        head: u64,
+        moment: u64,
+    }
+
+    impl Log {
+        fn insert(&mut self, name: &str) -> Leaf {
+            let topic = Topic::parse(name).unwrap();
+            self.tree.insert(&topic, Slot::default(), self.head)
+        }
+
+        fn lose(&mut self, leaf: Leaf, sequence: u64) {
+            self.moment += 1;
+            self.head = self.head.max(sequence);
+            self.tree.lose(leaf, Loss { sequence, moment: self.moment });
+        }
+    }
+}

@@ -18,13 +18,32 @@ pub(super) enum Step {
     Publish(Vec<Draw>),
     Pass(u16),
     Sweep,
+    /// Totals are compared, which also takes away what is past its age.
+    Totals,
     Purge(usize),
-    Open { filters: Vec<usize>, back: Option<u8>, messages: usize, bytes: usize },
+    Open {
+        filters: Vec<usize>,
+        back: Option<u8>,
+        messages: usize,
+        bytes: usize,
+    },
     Read(usize),
-    ReadBack { filters: Vec<usize>, back: Option<u8>, messages: usize },
-    Last { filters: Vec<usize>, count: usize, odd: bool },
+    ReadBack {
+        filters: Vec<usize>,
+        back: Option<u8>,
+        messages: usize,
+    },
+    Last {
+        filters: Vec<usize>,
+        count: usize,
+        odd: bool,
+    },
     Since(u16),
-    List { filter: usize, after: Option<usize>, count: usize },
+    List {
+        filter: usize,
+        after: Option<usize>,
+        count: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -52,9 +71,20 @@ fn draws() -> impl Strategy<Value = Draw> {
         Just(Guess::OtherLog)
     ];
     let key = prop::option::of(0..3_u8);
-    let rarely = |strategy| prop::option::weighted(0.3, strategy);
-    (0..TOPICS.len(), key, 0..300_usize, rarely(0..4_u8), prop::option::weighted(0.2, guess))
-        .prop_map(|(topic, key, padding, id, if_last)| Draw { topic, key, padding, id, if_last })
+    (
+        0..TOPICS.len(),
+        key,
+        0..300_usize,
+        prop::option::of(0..5_u8),
+        prop::option::weighted(0.2, guess),
+    )
+        .prop_map(|(topic, key, padding, id, if_last)| Draw {
+            topic,
+            key,
+            padding,
+            id,
+            if_last,
+        })
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Step> {
@@ -63,8 +93,9 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => prop::collection::vec(draws(), 1..4).prop_map(Step::Publish),
         3 => (0..40_u16).prop_map(Step::Pass),
-        1 => Just(Step::Sweep),
-        1 => (0..TOPICS.len()).prop_map(Step::Purge),
+        2 => Just(Step::Sweep),
+        2 => Just(Step::Totals),
+        2 => (0..TOPICS.len()).prop_map(Step::Purge),
         3 => (filters(), back(), 1..6_usize, 1..3000_usize).prop_map(
             |(filters, back, messages, bytes)| Step::Open { filters, back, messages, bytes }
         ),
