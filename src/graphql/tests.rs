@@ -73,7 +73,7 @@ impl Fixture {
             epoch: Epoch::new(1),
             retention: Retention { rules: Vec::new(), default: keep },
             memory_bytes: 1 << 30,
-            idempotency_window: Duration::from_secs(120),
+            idempotency_window: Duration::from_mins(2),
             idempotency_ids_max: 1000,
             clock: Arc::new(|| Timestamp::from_micros(0)),
         };
@@ -142,6 +142,11 @@ impl Fixture {
 fn request(document: &str, variables: &str) -> String {
     let document = serde_json::Value::from(document);
     format!(r#"{{"query":{document},"variables":{variables}}}"#)
+}
+
+/// Text that was broken into lines to be read.
+fn joined(text: &str) -> String {
+    text.lines().map(str::trim_start).collect()
 }
 
 /// Codes of the errors in a response that has no data.

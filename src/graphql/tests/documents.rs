@@ -133,7 +133,8 @@ fn limits_hold_before_anything_recurses() {
     };
     let deep = format!("{}a{}", "{ a ".repeat(100_000), "}".repeat(100_000));
     let deep_value = format!("{{ a(b: {}) }}", "[".repeat(100_000));
-    let lists = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }";
+    let lists = "{ __schema { types { fields { type { fields { type { fields { type { fields { name
+        } } } } } } } } } }";
     let refused = [
         many(1001, &|_| "node ".to_owned()),
         many(101, &|index| format!("a{index}: node ")),
@@ -208,7 +209,8 @@ fn introspection_serves_what_the_file_says() {
         }
     }
     let named = fixture.ask(
-        r#"query Q { t: __type(name: "Topic") { name } broker { node } ...F } fragment F on Query { no: __type(name: "No") { name } }"#,
+        r#"query Q { t: __type(name: "Topic") { name } broker { node } ...F } fragment F on Query {
+            no: __type(name: "No") { name } }"#,
     );
     assert_eq!(named, r#"{"data":{"t":{"name":"Topic"},"broker":{"node":"n1"},"no":null}}"#);
 }
@@ -217,7 +219,8 @@ fn introspection_serves_what_the_file_says() {
 fn a_persisted_query_is_sent_once() {
     let fixture = Fixture::new();
     let text = "{ __typename }";
-    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: Vec<_> = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = digits.concat();
     let extension =
         format!(r#""extensions":{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}"#);
     let by_hash = format!("{{{extension}}}");
@@ -296,12 +299,15 @@ fn declared(document: &ServiceDocument) -> BTreeSet<String> {
     all
 }
 
-/// What GraphiQL and code generators send.
-const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name }
+/// What `GraphiQL` and code generators send.
+const INTROSPECTION: &str =
+    "query IntrospectionQuery { __schema { queryType { name } mutationType {
+    name }
     subscriptionType { name } types { ...FullType } directives { name description isRepeatable
     locations args(includeDeprecated: true) { ...InputValue } } } }
 fragment FullType on __Type { kind name description specifiedByURL isOneOf
-    fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue }
+    fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue
+        }
         type { ...TypeRef } isDeprecated deprecationReason }
     inputFields(includeDeprecated: true) { ...InputValue } interfaces { ...TypeRef }
     enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }

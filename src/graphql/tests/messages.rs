@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Fixture, refusal, request};
+use super::{Fixture, joined, refusal, request};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::Filter;
 use crate::message::json::Json;
@@ -33,27 +33,34 @@ fn bytes(document: &str, variables: &str) -> String {
 fn the_selection_is_the_result() {
     let table = [
         (
-            r#"subscription { messages(topics: "a") { topic cursor previous publishedAt key headers payload snapshot __typename } }"#,
-            r#"{"messages":{"topic":"a.\"b\"","cursor":"1-7","previous":null,"publishedAt":"1970-01-01T00:00:00.000001Z","key":"a.\"b\"","headers":{"h":"v"},"payload":{"x":1.0},"snapshot":false,"__typename":"Message"}}"#,
+            r#"subscription { messages(topics: "a") { topic cursor previous publishedAt key headers
+                payload snapshot __typename } }"#,
+            r#"{"messages":{"topic":"a.\"b\"","cursor":"1-7","previous":null,
+                "publishedAt":"1970-01-01T00:00:00.000001Z","key":"a.\"b\"","headers":{"h":"v"},
+                "payload":{"x":1.0},"snapshot":false,"__typename":"Message"}}"#,
         ),
         (
-            r#"subscription { m: messages(topics: "a") { c: cursor ... { t: topic } ...F } } fragment F on Message { c: cursor p: payload }"#,
+            r#"subscription { m: messages(topics: "a") { c: cursor ... { t: topic } ...F } }
+                fragment F on Message { c: cursor p: payload }"#,
             r#"{"m":{"c":"1-7","t":"a.\"b\"","p":{"x":1.0}}}"#,
         ),
         (
-            r#"subscription { ...S } fragment S on Subscription { messages(topics: "a") { cursor } ... on Subscription { messages(topics: "a") { key cursor } } }"#,
+            r#"subscription { ...S } fragment S on Subscription { messages(topics: "a") { cursor }
+                ... on Subscription { messages(topics: "a") { key cursor } } }"#,
             r#"{"messages":{"cursor":"1-7","key":"a.\"b\""}}"#,
         ),
     ];
     for (document, data) in table {
-        assert_eq!(bytes(document, "{}"), format!(r#"{{"data":{data}}}"#), "{document}");
+        let expected = format!(r#"{{"data":{}}}"#, joined(data));
+        assert_eq!(bytes(document, "{}"), expected, "{document}");
     }
 }
 
 #[test]
 fn directives_follow_the_variables() {
     let document = r#"subscription($yes: Boolean!, $no: Boolean = false) {
-        messages(topics: "a") { cursor @include(if: $yes) topic @include(if: $no) key @skip(if: true) snapshot @skip(if: $no) } }"#;
+        messages(topics: "a") { cursor @include(if: $yes) topic @include(if: $no) key @skip(if:
+            true) snapshot @skip(if: $no) } }"#;
     let fixture = Fixture::new();
     for (variables, data) in [
         (r#"{"yes":true}"#, r#"{"data":{"messages":{"cursor":"1-7","snapshot":false}}}"#),
@@ -162,13 +169,16 @@ fn conditions_come_from_literals_and_variables_alike() {
     let fixture = Fixture::new();
     let literal = fixture.plan(
         r#"subscription { messages(topics: ["b", "a", "b"], where: [
-            {path: "/x", eq: 9007199254740993, in: [1, "a"], exists: true}, {path: "/s", startsWith: "p"}]) { topic } }"#,
+            {path: "/x", eq: 9007199254740993, in: [1, "a"], exists: true}, {path: "/s", startsWith:
+                "p"}]) { topic } }"#,
         "{}",
     );
     let variables = fixture.plan(
-        "subscription($t: [String!]!, $w: [Condition!], $n: JSON) { messages(topics: $t, where: $w) { topic }
+        "subscription($t: [String!]!, $w: [Condition!], $n: JSON) { messages(topics: $t, where: $w)
+            { topic }
          more: messages(topics: $t, where: {path: \"/\", eq: $n}) @skip(if: true) { topic } }",
-        r#"{"t":["a","b"],"w":[{"path":"/x","eq":9007199254740993,"in":[1,"a"],"exists":true},{"path":"/s","startsWith":"p"}]}"#,
+        r#"{"t":["a","b"],"w":[{"path":"/x","eq":9007199254740993,"in":[1,"a"],"exists":true},
+            {"path":"/s","startsWith":"p"}]}"#,
     );
     assert_eq!(literal.select, variables.select);
     let filters: Vec<_> = literal.select.filters.iter().map(Filter::as_str).collect();
@@ -184,7 +194,8 @@ fn null_is_compared_with_where_the_type_is_json() {
     let fixture = Fixture::new();
     let holds = |tests: &str, payload: &str| {
         let document = format!(
-            r#"subscription($absent: JSON) {{ messages(topics: "a", where: {{path: "/x", {tests}}}) {{ topic }} }}"#
+            r#"subscription($absent: JSON) {{ messages(topics: "a", where: {{path: "/x", {tests}}})
+                {{ topic }} }}"#
         );
         let condition = fixture.plan(&document, "{}").select.condition;
         condition.is_none_or(|condition| condition.holds(&serde_json::from_str(payload).unwrap()))
@@ -197,7 +208,8 @@ fn null_is_compared_with_where_the_type_is_json() {
 #[test]
 fn one_field_at_the_root() {
     let fixture = Fixture::new();
-    let two = r#"subscription S { a: messages(topics: "a") { topic } ...F } fragment F on Subscription { b: messages(topics: "a") { topic } }"#;
+    let two = r#"subscription S { a: messages(topics: "a") { topic } ...F } fragment F on
+        Subscription { b: messages(topics: "a") { topic } }"#;
     let none = r#"subscription { messages(topics: "a") @skip(if: true) { topic } }"#;
     for (document, message) in [
         (two, r#"Subscription \"S\" must select only one top level field."#),

@@ -3,7 +3,7 @@
 use futures_util::{FutureExt, StreamExt};
 
 use super::super::Started;
-use super::{Fixture, request};
+use super::{Fixture, joined, request};
 
 #[test]
 fn queries_answer() {
@@ -12,35 +12,46 @@ fn queries_answer() {
     let table = [
         (
             "{ broker { version node engine startedAt epoch limits __typename } }",
-            r#"{"broker":{"version":"0.1.0","node":"n1","engine":"memory","startedAt":"1970-01-01T00:00:00.000000Z","epoch":"1","limits":{"query_depth":12},"__typename":"Broker"}}"#,
+            r#"{"broker":{"version":"0.1.0","node":"n1","engine":"memory",
+                "startedAt":"1970-01-01T00:00:00.000000Z","epoch":"1","limits":{"query_depth":12},
+                "__typename":"Broker"}}"#,
         ),
         (
-            r#"{ t: topic(name: "b") { name messages first last subscribers type } none: topic(name: "z") { name } }"#,
-            r#"{"t":{"name":"b","messages":1,"first":"1-3","last":"1-3","subscribers":0,"type":null},"none":null}"#,
+            r#"{ t: topic(name: "b") { name messages first last subscribers type } none: topic(name:
+                "z") { name } }"#,
+            r#"{"t":{"name":"b","messages":1,"first":"1-3","last":"1-3","subscribers":0,
+                "type":null},"none":null}"#,
         ),
         (
-            r#"{ topics(match: "a.*", first: 1) { nodes { name } edges { cursor node { messages } } pageInfo { hasNextPage hasPreviousPage endCursor } } }"#,
-            r#"{"topics":{"nodes":[{"name":"a.x"}],"edges":[{"cursor":"a.x","node":{"messages":1}}],"pageInfo":{"hasNextPage":true,"hasPreviousPage":false,"endCursor":"a.x"}}}"#,
+            r#"{ topics(match: "a.*", first: 1) { nodes { name } edges { cursor node { messages } }
+                pageInfo { hasNextPage hasPreviousPage endCursor } } }"#,
+            r#"{"topics":{"nodes":[{"name":"a.x"}],"edges":[{"cursor":"a.x","node":{"messages":1}}],
+                "pageInfo":{"hasNextPage":true,"hasPreviousPage":false,"endCursor":"a.x"}}}"#,
         ),
         (
             r#"{ topics(after: "a.x") { nodes { name } pageInfo { hasNextPage startCursor } } }"#,
-            r#"{"topics":{"nodes":[{"name":"a.y"},{"name":"b"}],"pageInfo":{"hasNextPage":false,"startCursor":"a.y"}}}"#,
+            r#"{"topics":{"nodes":[{"name":"a.y"},{"name":"b"}],"pageInfo":{"hasNextPage":false,
+                "startCursor":"a.y"}}}"#,
         ),
         (
             r#"{ last(topics: ["a.*", "a.>"]) { cursor payload } }"#,
             r#"{"last":[{"cursor":"1-1","payload":{"n":1}},{"cursor":"1-2","payload":{"n":2}}]}"#,
         ),
         (
-            r#"{ history(topics: ">", first: 2) { edges { cursor node { topic } } pageInfo { hasNextPage endCursor } } }"#,
-            r#"{"history":{"edges":[{"cursor":"1-1","node":{"topic":"a.x"}},{"cursor":"1-2","node":{"topic":"a.y"}}],"pageInfo":{"hasNextPage":true,"endCursor":"1-2"}}}"#,
+            r#"{ history(topics: ">", first: 2) { edges { cursor node { topic } } pageInfo {
+                hasNextPage endCursor } } }"#,
+            r#"{"history":{"edges":[{"cursor":"1-1","node":{"topic":"a.x"}},{"cursor":"1-2",
+                "node":{"topic":"a.y"}}],"pageInfo":{"hasNextPage":true,"endCursor":"1-2"}}}"#,
         ),
         (
-            r#"{ history(topics: ">", last: 1, where: {path: "/n", lt: 3}) { nodes { cursor } pageInfo { hasPreviousPage } } }"#,
+            r#"{ history(topics: ">", last: 1, where: {path: "/n", lt: 3}) { nodes { cursor }
+                pageInfo { hasPreviousPage } } }"#,
             r#"{"history":{"nodes":[{"cursor":"1-2"}],"pageInfo":{"hasPreviousPage":true}}}"#,
         ),
         (
             "{ connections { totalCount nodes { id subject subscriptions } } }",
-            r#"{"connections":{"totalCount":1,"nodes":[{"id":"c1","subject":"ann","subscriptions":2147483647}]}}"#,
+            r#"{"connections":{"totalCount":1,"nodes":[{"id":"c1","subject":"ann",
+                "subscriptions":2147483647}]}}"#,
         ),
         (
             r#"{ __typename presence(topic: "b") { connection } }"#,
@@ -55,7 +66,7 @@ fn queries_answer() {
         ),
     ];
     for (document, data) in table {
-        assert_eq!(fixture.ask(document), format!(r#"{{"data":{data}}}"#), "{document}");
+        assert_eq!(fixture.ask(document), format!(r#"{{"data":{}}}"#, joined(data)), "{document}");
     }
 }
 
@@ -98,7 +109,8 @@ fn a_response_of_gigabytes_is_refused() {
     let variables = format!(r#"{{"m":[{}]}}"#, vec![item; 1000].join(","));
     let document = "mutation($m: [PublishInput!]!) { publishMany(messages: $m) { __typename } }";
     fixture.send(&request(document, &variables));
-    let aliases: String = (0..50).map(|index| format!("p{index}: payload ")).collect();
+    let aliases: Vec<_> = (0..50).map(|index| format!("p{index}: payload")).collect();
+    let aliases = aliases.join(" ");
     let result = fixture
         .ask(&format!(r#"{{ history(topics: "t", last: 1000) {{ nodes {{ {aliases} }} }} }}"#));
     assert!(result.starts_with(r#"{"data":null,"#));
@@ -123,12 +135,16 @@ fn administrators_alone_may_purge_disconnect_and_look() {
 #[test]
 fn a_joiner_sees_itself_first_and_leaves_with_its_stream() {
     let fixture = Fixture::new();
-    let join = r#"subscription { join(topic: "room", state: {name: "Ann"}) { kind member { connection subject state } } }"#;
-    let Started::Stream(mut joined) = fixture.start(&request(join, "{}")) else { panic!() };
-    let mut next = || String::from_utf8(joined.next().now_or_never().unwrap().unwrap()).unwrap();
+    let join = r#"subscription { join(topic: "room", state: {name: "Ann"}) { kind member {
+        connection subject state } } }"#;
+    let Started::Stream(mut events) = fixture.start(&request(join, "{}")) else { panic!() };
+    let mut next = || String::from_utf8(events.next().now_or_never().unwrap().unwrap()).unwrap();
     assert_eq!(
         next(),
-        r#"{"data":{"join":{"kind":"PRESENT","member":{"connection":"c1","subject":"ann","state":{"name":"Ann"}}}}}"#
+        joined(
+            r#"{"data":{"join":{"kind":"PRESENT","member":{"connection":"c1","subject":"ann",
+            "state":{"name":"Ann"}}}}}"#
+        )
     );
     let update = r#"mutation { updatePresence(topic: "room", state: {name: "Bea"}) }"#;
     assert_eq!(fixture.ask(update), r#"{"data":{"updatePresence":true}}"#);
@@ -136,7 +152,7 @@ fn a_joiner_sees_itself_first_and_leaves_with_its_stream() {
         r#""kind":"UPDATED","member":{"connection":"c1","subject":"ann","state":{"name":"Bea"}"#
     ));
     assert!(fixture.ask(r#"{ presence(topic: "room") { state } }"#).contains("Bea"));
-    drop(joined);
+    drop(events);
     assert_eq!(
         fixture.ask(r#"{ presence(topic: "room") { state } }"#),
         r#"{"data":{"presence":[]}}"#

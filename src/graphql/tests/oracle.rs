@@ -94,7 +94,7 @@ fn document(selection: &[Item], fragments: &[Vec<Item>]) -> (String, String) {
     for (index, items) in fragments.iter().enumerate() {
         if used[index] {
             let items = write(items, index + 1, &mut used);
-            definitions += &format!(" fragment F{index} on Message {{ {items} }}");
+            definitions.extend([format!(" fragment F{index} on Message {{ {items} }}")]);
         }
     }
     // Validation wants every variable to be used, and the oracle gives null for no field at all.

@@ -1,11 +1,12 @@
 //! `publish` and `publishMany`.
 
-use super::{Fixture, request};
+use super::{Fixture, joined, request};
 
 fn check(cases: &[(&str, &str, &str)]) {
     let fixture = Fixture::new();
     for (document, variables, expected) in cases {
-        assert_eq!(fixture.send(&request(document, variables)), *expected, "{document}");
+        let result = fixture.send(&request(document, variables));
+        assert_eq!(result, joined(expected), "{document}");
     }
 }
 
@@ -16,7 +17,9 @@ fn a_receipt_is_what_was_selected_of_it() {
             r#"mutation { publish(topic: "a.b", payload: {x: [1, 2.50, "\"", null, RED]}) {
                 topic cursor publishedAt duplicate __typename } }"#,
             "{}",
-            r#"{"data":{"publish":{"topic":"a.b","cursor":"1-1","publishedAt":"1970-01-01T00:00:00.000000Z","duplicate":false,"__typename":"Receipt"}}}"#,
+            r#"{"data":{"publish":{"topic":"a.b","cursor":"1-1",
+                "publishedAt":"1970-01-01T00:00:00.000000Z","duplicate":false,
+                "__typename":"Receipt"}}}"#,
         ),
         (
             r#"mutation { a: publish(topic: "t", payload: 1) { c: cursor } __typename
@@ -44,7 +47,8 @@ fn payloads_keep_their_digits() {
     let payload =
         r#"{"big":18446744073709551615,"small":-9223372036854775808,"huge":1e400,"money":1.10}"#;
     let read = r#"{ last(topics: "t") { payload headers key } }"#;
-    let one = "mutation($p: JSON!, $h: JSON) { publish(topic: \"t\", payload: $p, headers: $h) { topic } }";
+    let one = "mutation($p: JSON!, $h: JSON) { publish(topic: \"t\", payload: $p, headers: $h) {
+        topic } }";
     let variables = format!(r#"{{"p":{payload},"h":{{"a":"b"}}}}"#);
     let many = "mutation($m: [PublishInput!]!) { publishMany(messages: $m) { topic } }";
     let list = format!(r#"{{"m":{{"topic":"t","key":"k","payload":{payload}}}}}"#);
@@ -109,7 +113,8 @@ fn a_refused_publish_nulls_the_data() {
 fn if_last_and_id_hold() {
     check(&[
         (
-            r#"mutation { publish(topic: "t", payload: 1, ifLast: "", id: "a") { cursor duplicate } }"#,
+            r#"mutation { publish(topic: "t", payload: 1, ifLast: "", id: "a") { cursor duplicate }
+                }"#,
             "{}",
             r#"{"data":{"publish":{"cursor":"1-1","duplicate":false}}}"#,
         ),
@@ -121,7 +126,10 @@ fn if_last_and_id_hold() {
         (
             r#"mutation { publish(topic: "t", payload: 2, ifLast: "") { cursor } }"#,
             "{}",
-            r#"{"data":null,"errors":[{"message":"the topic's last message is not the one given in ifLast","locations":[{"line":1,"column":12}],"path":["publish"],"extensions":{"code":"CONFLICT","last":"1-1"}}]}"#,
+            r#"{"data":null,
+                "errors":[{"message":"the topic's last message is not the one given in ifLast",
+                "locations":[{"line":1,"column":12}],"path":["publish"],
+                "extensions":{"code":"CONFLICT","last":"1-1"}}]}"#,
         ),
     ]);
 }
@@ -130,11 +138,16 @@ fn if_last_and_id_hold() {
 fn of_many_the_refused_are_null() {
     check(&[(
         r"mutation($m: [PublishInput!]!) { all: publishMany(messages: $m) { cursor } }",
-        r#"{"m":[{"topic":"a","payload":1},{"topic":">","payload":2},{"topic":"a","payload":3,"ifLast":""},{"topic":"a","payload":4}]}"#,
+        r#"{"m":[{"topic":"a","payload":1},{"topic":">","payload":2},{"topic":"a","payload":3,
+            "ifLast":""},{"topic":"a","payload":4}]}"#,
         concat!(
             r#"{"data":{"all":[{"cursor":"1-1"},null,null,{"cursor":"1-2"}]},"errors":["#,
-            r#"{"message":"the topic \">\" is not valid: token 1 holds a wildcard (`*` or `>`); only filters may have them","locations":[{"line":1,"column":34}],"path":["all",1],"extensions":{"code":"BAD_TOPIC"}},"#,
-            r#"{"message":"the topic's last message is not the one given in ifLast","locations":[{"line":1,"column":34}],"path":["all",2],"extensions":{"code":"CONFLICT","last":"1-1"}}]}"#
+            r#"{"message":"the topic \">\" is not valid: token 1 holds a wildcard "#,
+            r#"(`*` or `>`); only filters may have them","locations":[{"line":1,"column":34}],"#,
+            r#""path":["all",1],"extensions":{"code":"BAD_TOPIC"}},"#,
+            r#"{"message":"the topic's last message is not the one given in ifLast",
+                "locations":[{"line":1,"column":34}],"path":["all",2],
+                "extensions":{"code":"CONFLICT","last":"1-1"}}]}"#
         ),
     )]);
 }
