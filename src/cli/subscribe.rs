@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::address::{Address, Target};
 use super::client::{self, After, Client, Event, Operation, Outcome};
 use super::output::{Output, say};
-use super::{Error, socket};
+use super::{Error, output, socket};
 
 /// Prints messages as they come; resumes where it was when the connection is lost
 #[derive(Debug, Args)]
@@ -99,6 +99,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     };
     tokio::select! {
         ended = subscription.run(&address) => ended,
+        () = output::closed() => Ok(()),
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.map_err(|error| Error::Failed(format!("no signals: {error}")))
         }
