@@ -1,6 +1,7 @@
 //! What operators see: log lines on standard error, and all metrics in one table.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -150,7 +151,10 @@ const METRICS: [Metric; 16] = [
 
 /// Sends log lines to standard error from now on.
 pub fn start_log(log: &Log) {
-    let lines = tracing_subscriber::fmt().with_max_level(log.level).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(log.level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process keeps the first one's settings: tests do that.
     let _ = match log.format {
         LogFormat::Text => lines.try_init(),

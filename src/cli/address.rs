@@ -10,7 +10,7 @@ use super::Error;
 /// A broker's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
-    /// Name or IP, without the brackets of IPv6.
+    /// Name or IP address, without brackets.
     pub(super) host: String,
     pub(super) port: u16,
     /// Of the GraphQL endpoint.
@@ -84,6 +84,7 @@ impl Target {
         if let Some(address) = &self.url {
             return Ok(address.clone());
         }
+        #[expect(clippy::disallowed_methods, reason = "this is the command line")]
         let text = std::env::var(URL_VARIABLE).unwrap_or_else(|_| DEFAULT_URL.to_owned());
         let wrong = |reason| Error::Usage(format!("variable {URL_VARIABLE}: {text:?}: {reason}"));
         text.parse().map_err(wrong)

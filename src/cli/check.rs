@@ -27,6 +27,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     arguments.settings.load()?;
     let file = arguments.settings.file();
-    let what = file.map_or("no file; the defaults".into(), |path| path.display().to_string());
+    let what = file.map_or("defaults and variables".into(), |path| path.display().to_string());
     output::print(&format!("{what}: ok\n"))
 }

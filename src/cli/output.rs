@@ -1,6 +1,9 @@
 //! Standard output for results, standard error for everything else.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Error;
 
@@ -26,6 +29,23 @@ impl Output {
 pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)
+}
+
+/// How often [`closed`] looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Waits until nobody reads standard output any more, which a program that only waits for
+/// messages would not notice: `tidings sub … | head -1`.
+pub(super) async fn closed() {
+    let stdout = io::stdout();
+    loop {
+        // Nothing is asked for: errors and hang-ups are always told.
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        if poll(&mut watched, Some(&Timespec::default())).is_ok_and(|told| told > 0) {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Says something that is no result.

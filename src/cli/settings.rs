@@ -75,7 +75,9 @@ impl Settings {
 
     /// The file that is read, if any.
     pub(super) fn file(&self) -> Option<PathBuf> {
-        let named = self.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(Into::into));
+        #[expect(clippy::disallowed_methods, reason = "this is the command line")]
+        let variable = std::env::var_os(FILE_VARIABLE);
+        let named = self.config.clone().or(variable.map(PathBuf::from));
         named.or_else(|| Some(Path::new(DEFAULT_FILE).to_owned()).filter(|path| path.exists()))
     }
 

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::address::{Address, Target};
-use super::client::{self, After, Client, Event, Operation, Outcome};
+use super::client::{self, After, Client, Event, Fault, Operation, Outcome};
 use super::output::{Output, say};
-use super::{Error, socket};
+use super::{Error, output, socket};
 
 /// Prints messages as they come; resumes where it was when the connection is lost
 #[derive(Debug, Args)]
@@ -99,6 +99,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     };
     tokio::select! {
         ended = subscription.run(&address) => ended,
+        () = output::closed() => Ok(()),
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.map_err(|error| Error::Failed(format!("no signals: {error}")))
         }
@@ -153,9 +154,7 @@ impl Subscription<'_> {
             match client.next().await {
                 Ok(Event::Next { result, .. }) => self.print(&result)?,
                 Ok(Event::Position(cursor)) => self.position = Some(cursor),
-                Ok(Event::Refused { errors, .. }) => {
-                    return Err(client::Error::Refused(errors).into());
-                }
+                Ok(Event::Refused { errors, .. }) => return Err(refused(errors)),
                 Ok(Event::Complete) => {
                     self.output.flush()?;
                     client.close().await;
@@ -201,7 +200,7 @@ impl Subscription<'_> {
             self.position = Some(cursor.clone());
         }
         if !result.errors.is_empty() {
-            return Err(client::Error::Refused(result.errors.clone()).into());
+            return Err(refused(result.errors.clone()));
         }
         let Some(data) = &result.data else { return Ok(()) };
         self.seen += 1;
@@ -216,6 +215,16 @@ impl Subscription<'_> {
         let Line { topic, payload } = serde_json::from_str(messages.get()).map_err(strange)?;
         self.output.line(&format!("{topic}  {payload}"))
     }
+}
+
+/// What the broker says, and what can be done where a position is lost.
+fn refused(errors: Vec<Fault>) -> Error {
+    let expired = errors.iter().any(|error| error.code() == Some("CURSOR_EXPIRED"));
+    let advice = "messages in between are lost; --after earliest begins with those still kept";
+    if expired {
+        say(&format!("tidings: {advice}"))
+    }
+    client::Error::Refused(errors).into()
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -263,5 +272,35 @@ fn may_pass(error: &client::Error) -> bool {
             socket::Error::Accept { .. } | socket::Error::Protocol(_) => false,
         },
         client::Error::Protocol(_) | client::Error::Refused(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let closed = |code| client::Error::Closed { code, reason: String::new() };
+        for code in [1001, 1006, 1012, 1013] {
+            assert!(may_pass(&closed(code)), "{code}");
+        }
+        for code in [1000, 1002, 1008, 4400, 4401, 4403, 4406, 4409, 4429] {
+            assert!(!may_pass(&closed(code)), "{code}");
+        }
+        let status = |status: &str| {
+            let (authority, status, body) = (String::new(), status.to_owned(), String::new());
+            client::Error::Socket(socket::Error::Status { authority, status, body })
+        };
+        assert!(may_pass(&status("503 Service Unavailable")));
+        assert!(!may_pass(&status("403 Forbidden")));
+    }
+
+    #[test]
+    fn a_pause_is_half_to_all_of_what_it_may_be() {
+        for _ in 0..100 {
+            let pause = jittered(LONGEST_PAUSE);
+            assert!((LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(&pause), "{pause:?}");
+        }
     }
 }

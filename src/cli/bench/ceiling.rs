@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::checker::Verdict;
 use super::figures::{Figures, Sample};
+use super::machine;
 use super::plan::Pace;
 use super::process::Process;
 use super::tally::Tally;
@@ -212,17 +213,9 @@ impl Reader {
     }
 
     fn turn(&mut self, events: &mut Events) -> Result<(), String> {
-        const SLEEP_PRECISION: Duration = Duration::from_millis(2);
         let due = self.due_nanos(self.rounds).map(Duration::from_nanos);
-        let wait = due.map_or(Duration::from_millis(50), |due| {
-            due.saturating_sub(self.begun.elapsed() + SLEEP_PRECISION)
-        });
-        match self.poll.poll(events, Some(wait)) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
-                return Err(error.to_string());
-            }
-            Ok(()) | Err(_) => {}
-        }
+        let wait = machine::patience(due, self.begun.elapsed());
+        machine::wait(&mut self.poll, events, wait)?;
         for event in events.iter() {
             self.read(event.token().0)?;
         }

@@ -8,6 +8,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::checker::Checker;
 use super::figures::{Figures, Sample};
 use super::flow::Flow;
+use super::machine;
 use super::plan::{Pace, Plan, Until};
 use super::stamp::Stamp;
 use super::tally::Tally;
@@ -50,8 +51,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 const STALLED: Duration = Duration::from_secs(5);
 const SCRATCH_BYTES: usize = 256 << 10;
 const EVENTS: usize = 1024;
-/// The system wakes a sleeper with this precision; what is due sooner is waited for awake.
-const SLEEP_PRECISION: Duration = Duration::from_millis(2);
 
 impl<'a> Load<'a> {
     /// Takes the connections over; subscribers have subscribed, publishers are acknowledged.
@@ -197,21 +196,13 @@ impl<'a> Load<'a> {
 
     /// Waits for sockets, but not beyond the time at which the next message is due.
     fn turn(&mut self, events: &mut Events) -> Result<(), String> {
-        const AT_MOST: Duration = Duration::from_millis(50);
         let due = self.plan.due_nanos(self.published).filter(|_| !self.is_all_published());
-        let wait = due.map_or(AT_MOST, |due| {
-            Duration::from_nanos(due).saturating_sub(self.begun.elapsed() + SLEEP_PRECISION)
-        });
-        self.poll_once(events, wait.min(AT_MOST))
+        let wait = machine::patience(due.map(Duration::from_nanos), self.begun.elapsed());
+        self.poll_once(events, wait)
     }
 
     fn poll_once(&mut self, events: &mut Events, wait: Duration) -> Result<(), String> {
-        match self.poll.poll(events, Some(wait)) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
-                return Err(error.to_string());
-            }
-            Ok(()) | Err(_) => {}
-        }
+        machine::wait(&mut self.poll, events, wait)?;
         for event in events.iter() {
             let Token(index) = event.token();
             if let Some(publisher) = index.checked_sub(self.subscribers.len()) {

@@ -1,11 +1,33 @@
-//! What the system says about processes, and which core they run on. Linux tells; where another
+//! What the system says about processes, which core they run on, and how it waits. Linux tells; where another
 //! system does not, the figures are missing.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use mio::{Events, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The system wakes a sleeper with about this precision.
+const SLEEP_PRECISION: Duration = Duration::from_millis(2);
+/// Clocks and progress bars are looked at as often as this.
+const SLEEP_MAX: Duration = Duration::from_millis(50);
+
+/// How long to wait for sockets when something is due at a time, if anything is: what is due soon
+/// is waited for awake, because a late start would count as the server's delay.
+pub(super) fn patience(due: Option<Duration>, now: Duration) -> Duration {
+    due.map_or(SLEEP_MAX, |due| due.saturating_sub(now + SLEEP_PRECISION).min(SLEEP_MAX))
+}
+
+/// Waits for sockets; being interrupted by a signal is not an error.
+pub(super) fn wait(poll: &mut Poll, events: &mut Events, wait: Duration) -> Result<(), String> {
+    match poll.poll(events, Some(wait)) {
+        Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.to_string()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
 
 /// Processor time a process has used so far, in seconds.
 pub(super) fn cpu_seconds(pid: u32) -> Option<f64> {

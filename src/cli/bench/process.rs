@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use super::machine;
@@ -36,7 +36,7 @@ impl Process {
             machine::pin(load);
         }
         let mut child = child?;
-        let (sender, first_line) = channel();
+        let (sender, first_line) = sync_channel(1);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let process = Self { child, stdin, first_line };
         if let Some(stdout) = stdout {

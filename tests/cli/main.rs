@@ -1,0 +1,265 @@
+//! The program as people run it: arguments in, output and exit code out.
+
+mod broker;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use broker::Broker;
+
+/// The program with arguments, and without variables of ours.
+fn tidings(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(arguments).env_remove("TIDINGS_URL").env_remove("TIDINGS_CONFIG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    tidings(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs with something on standard input.
+fn run_with_input(arguments: &[&str], input: &str) -> Output {
+    let mut child = tidings(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn wrong_usage_is_2_and_a_wrong_configuration_is_1() {
+    let nowhere = "http://127.0.0.1:9";
+    let table: [(&[&str], i32, &str); 15] = [
+        (&["--version"], 0, ""),
+        (&["--help"], 0, ""),
+        (&["nonsense"], 2, "unrecognized subcommand 'nonsense'"),
+        (&["serve", "--lisen", "x"], 2, "--listen"),
+        (&["--listen", "x"], 2, "--listen: server.listen = x: expected an address and a port"),
+        (&["serve", "--set", "a"], 2, "write SECTION.KEY=VALUE"),
+        (
+            &["serve", "--set", "limits.conections=1"],
+            1,
+            "nearest known one is `limits.connections`",
+        ),
+        (&["serve", "--set", "limits.init_timeout=1"], 1, "a number with its unit"),
+        (&["serve", "--config", "no/such.toml"], 1, "no/such.toml: cannot be read"),
+        (&["serve", "--listen", "0.0.0.0:0"], 1, "pass --insecure"),
+        (&["pub", "greetings", "hello"], 2, r#"tidings pub greetings '"hello"'"#),
+        (&["pub", "greetings", "{'a': 1}"], 2, "is not JSON: key must be a string"),
+        (&["pub", "greetings"], 2, "required"),
+        (&["pub", "a", "1", "--url", nowhere], 1, "start a broker with `tidings serve`"),
+        (&["sub", "a", "--url", "https://example.com"], 2, "use http:// or ws://"),
+    ];
+    for (arguments, code, message) in table {
+        let output = run(arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(errors.contains(message), "{arguments:?}: {errors}");
+        assert_eq!(errors.is_empty(), code == 0, "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn the_defaults_check_themselves() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tidings.toml");
+    std::fs::write(&path, run(&["check", "--defaults"]).stdout).unwrap();
+    let path = path.to_str().unwrap();
+    let output = run(&["check", "--config", path]);
+    assert_eq!(text(&output.stdout), format!("{path}: ok\n"));
+    std::fs::write(path, "[limits]\n\nconnections = 'many'\n").unwrap();
+    let output = run(&["check", "--config", path]);
+    let message = format!(
+        "tidings: {path}:3:15: limits.connections = \"many\": expected a whole number, at least 1\n"
+    );
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), message));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&["serve", "--listen", &address, "--admin-listen", "off"]);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr);
+    assert!(errors.contains(&format!("cannot listen on {address}")), "{errors}");
+}
+
+#[test]
+fn what_is_published_is_printed() {
+    let broker = Broker::start();
+    let publish = |arguments: &[&str]| {
+        let all: Vec<&str> =
+            ["pub", "--url", &broker.url].iter().chain(arguments).copied().collect();
+        run(&all)
+    };
+    let first = publish(&["quotes.AAPL", r#"{"bid": 1.10, "big": 9007199254740993}"#]);
+    assert!(text(&first.stdout).starts_with("quotes.AAPL  "), "{}", text(&first.stderr));
+    let with_id = ["quotes.AAPL", "\"hi\"", "--id", "1", "--json"];
+    assert!(text(&publish(&with_id).stdout).ends_with("\"duplicate\":false}\n"));
+    assert!(text(&publish(&with_id).stdout).ends_with("\"duplicate\":true}\n"));
+    assert_eq!(publish(&["a", "-5"]).status.code(), Some(0));
+    let refused = publish(&["a..b", "1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).starts_with("tidings: BAD_TOPIC: "));
+
+    let seen =
+        run(&["sub", "quotes.*", "--after", "earliest", "--count", "2", "--url", &broker.url]);
+    let lines = "quotes.AAPL  {\"bid\":1.10,\"big\":9007199254740993}\nquotes.AAPL  \"hi\"\n";
+    assert_eq!((seen.status.code(), text(&seen.stdout).as_str()), (Some(0), lines));
+    let seen = run(&["sub", "a", "--last", "1", "--count", "1", "--json", "--url", &broker.url]);
+    let message: serde_json::Value = serde_json::from_slice(&seen.stdout).unwrap();
+    assert_eq!((&message["topic"], &message["payload"]), (&"a".into(), &(-5).into()));
+    let table = text(&run(&["topics", "--url", &broker.url]).stdout);
+    assert!(table.starts_with("TOPIC") && table.contains("\nquotes.AAPL "), "{table}");
+    let schema = text(&run(&["schema"]).stdout);
+    assert!(schema.contains("type Subscription"), "{schema}");
+}
+
+#[test]
+fn lines_are_published_in_order_and_a_wrong_one_is_named() {
+    let broker = Broker::start();
+    let numbers: String = (0..1000).map(|number| format!("{number}\n")).collect();
+    let output = run_with_input(&["pub", "n", "--ndjson", "--url", &broker.url], &numbers);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let arguments = ["sub", "n", "--after", "earliest", "--count", "1000", "--url", &broker.url];
+    let printed: String = (0..1000).map(|number| format!("n  {number}\n")).collect();
+    assert_eq!(text(&run(&arguments).stdout), printed);
+
+    let arguments = ["pub", "n", "--ndjson", "--json", "--url", &broker.url];
+    let output = run_with_input(&arguments, "1\n{bad\n\n2\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout).lines().count(), 2);
+    let errors = text(&output.stderr);
+    assert!(errors.contains("tidings: line 2: not JSON: "), "{errors}");
+    assert!(errors.contains("1 lines were not published"), "{errors}");
+}
+
+#[test]
+fn a_subscription_of_ones_own() {
+    let broker = Broker::start();
+    run(&["pub", "a", "1", "--url", &broker.url]);
+    let query = "subscription { messages(topics: \"a\") { topic } }";
+    let arguments =
+        ["sub", "--query", "-", "--after", "earliest", "--count", "1", "--url", &broker.url];
+    let output = run_with_input(&arguments, query);
+    assert_eq!(
+        text(&output.stdout),
+        "{\"messages\":{\"topic\":\"a\"}}\n",
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_lost_connection_is_resumed_and_a_lost_log_is_told() {
+    let mut broker = Broker::start();
+    let mut arguments = vec!["sub", "a", "--after", "earliest", "--url"];
+    let url = broker.url.clone();
+    arguments.push(&url);
+    let mut child = tidings(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    run(&["pub", "a", "1", "--url", &url]);
+    assert_eq!(lines.next().unwrap().unwrap(), "a  1");
+    assert_eq!(broker.stop(), Some(0));
+    let _second = Broker::start_at(broker.address());
+    assert!(lines.next().is_none());
+    let output = child.wait_with_output().unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    for part in ["1012", "reconnecting", "going on from ", "CURSOR_EXPIRED", "--after earliest"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+#[test]
+fn who_closes_our_output_has_seen_enough() {
+    let broker = Broker::start();
+    let mut child = tidings(&["sub", "a", "--url", &broker.url]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_admin_listener_answers_probes_and_metrics() {
+    let broker = Broker::start();
+    run(&["pub", "a", "1", "--url", &broker.url]);
+    assert!(broker.admin("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(broker.admin("/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = broker.admin("/metrics");
+    for line in [
+        "# TYPE tidings_published_total counter\ntidings_published_total 1\n",
+        "# TYPE tidings_subscriptions gauge\ntidings_subscriptions 0\n",
+        "tidings_publish_seconds_bucket{le=\"+Inf\"} 1\n",
+        "tidings_publish_seconds_count 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+/// Answers one handshake with this head, whatever it says.
+fn impostor(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap();
+        assert!(request[..length].ends_with(b"\r\n\r\n"));
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    url
+}
+
+#[test]
+fn the_client_turns_away_from_what_is_no_websocket() {
+    let table = [
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+            "Sec-WebSocket-Accept",
+        ),
+        ("HTTP/1.1 403 Forbidden\r\n\r\nthis origin is not allowed", "answered 403 Forbidden"),
+        ("220 mail.example ESMTP\r\n", "is no HTTP"),
+    ];
+    for (answer, message) in table {
+        let output = run(&["pub", "a", "1", "--url", &impostor(answer)]);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(message), "{errors}");
+    }
+}
+
+#[test]
+fn a_benchmark_starts_a_server_of_its_own_and_checks_every_message() {
+    let arguments = [
+        "bench",
+        "--subscribers",
+        "20",
+        "--publishers",
+        "2",
+        "--topics",
+        "3",
+        "--selections",
+        "2",
+        "--filters",
+        "2",
+        "--messages",
+        "300",
+        "--json",
+    ];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // 20 subscribers of 3 topics that get 100 messages each.
+    assert_eq!(figures["deliveries"], 2000);
+    for fault in ["lost", "duplicates", "reordered", "unknown"] {
+        assert_eq!(figures[fault], 0, "{fault}");
+    }
+}
