@@ -1,0 +1,112 @@
+//! The program, started on free ports and killed with the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use super::peer::Peer;
+use super::{http, wait};
+
+/// A running broker.
+pub(crate) struct Broker {
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    /// Metrics and health.
+    pub(crate) admin: SocketAddr,
+    child: Child,
+    /// Held open: a program whose output is gone would die of its next line.
+    _stdout: BufReader<ChildStdout>,
+}
+
+/// The command line that serves with these settings, each as `section.key=value`.
+fn serve(settings: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(["server.listen", "127.0.0.1:0", "server.admin_listen", "127.0.0.1:0"]);
+    for setting in settings {
+        let (key, value) = setting.split_once('=').unwrap();
+        command.args([key, value]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+impl Broker {
+    /// With the defaults.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings as in `limits.init_timeout=1s`.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let mut child = serve(settings).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let addresses: Vec<SocketAddr> = line
+            .split("http://")
+            .skip(1)
+            .map(|rest| rest.trim_end_matches(['\n', ')']).split(' ').next().unwrap())
+            .map(|address| address.parse().unwrap())
+            .collect();
+        let [address, admin] = addresses[..] else { panic!("not ready: {line:?}") };
+        Self { address, admin, child, _stdout: stdout }
+    }
+
+    /// Starts a broker that has to refuse: its exit code and what it complains of.
+    pub(crate) fn refuse(settings: &[&str]) -> (Option<i32>, String) {
+        let mut child = serve(settings).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        if !line.is_empty() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it serves with {settings:?}");
+        }
+        let mut complaint = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+        (child.wait().unwrap().code(), complaint)
+    }
+
+    /// A client that has been acknowledged.
+    pub(crate) async fn peer(&self) -> Peer {
+        Peer::connect(self.address).await
+    }
+
+    /// Answers a GraphQL request sent by POST.
+    pub(crate) async fn post(&self, body: &serde_json::Value) -> http::Answer {
+        let headers = [("Content-Type", "application/json")];
+        http::fetch(self.address, "POST", "/graphql", &headers, &body.to_string()).await
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits until the process is gone.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        wait::until("the broker exits", async || self.child.try_wait().unwrap()).await
+    }
+
+    /// Has the process ended?
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Memory that the process has resident.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes << 10
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
