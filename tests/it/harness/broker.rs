@@ -21,10 +21,9 @@ pub(crate) struct Broker {
 /// The command line that serves with these settings, each as `section.key=value`.
 fn serve(settings: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    command.args(["server.listen", "127.0.0.1:0", "server.admin_listen", "127.0.0.1:0"]);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     for setting in settings {
-        let (key, value) = setting.split_once('=').unwrap();
-        command.args([key, value]);
+        command.args(["--set", setting]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command

@@ -75,7 +75,7 @@ fn draws() -> impl Strategy<Value = Draw> {
     (
         0..TOPICS.len(),
         key,
-        0..300_usize,
+        padding,
         prop::option::of(0..5_u8),
         prop::option::weighted(0.2, guess),
     )
