@@ -29,7 +29,7 @@ pub(crate) struct Raw {
 /// The lines of a handshake in order, for a test to change.
 pub(crate) fn handshake() -> Vec<(&'static str, String)> {
     vec![
-        ("Host", "broker.example".to_owned()),
+        ("Host", "localhost:4000".to_owned()),
         ("Upgrade", "websocket".to_owned()),
         ("Connection", "Upgrade".to_owned()),
         ("Sec-WebSocket-Key", KEY.to_owned()),
