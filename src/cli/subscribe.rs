@@ -222,7 +222,7 @@ fn refused(errors: Vec<Fault>) -> Error {
     let expired = errors.iter().any(|error| error.code() == Some("CURSOR_EXPIRED"));
     let advice = "messages in between are lost; --after earliest begins with those still kept";
     if expired {
-        say(&format!("tidings: {advice}"))
+        say(&format!("tidings: {advice}"));
     }
     client::Error::Refused(errors).into()
 }

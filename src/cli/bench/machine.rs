@@ -1,5 +1,5 @@
-//! What the system says about processes, which core they run on, and how it waits. Linux tells; where another
-//! system does not, the figures are missing.
+//! What the system says about processes, which core they run on, and how it waits. Linux tells;
+//! where another system does not, the figures are missing.
 
 use std::fs;
 use std::io::ErrorKind;
