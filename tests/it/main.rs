@@ -1,12 +1,14 @@
 //! The program as its users meet it: one binary of tests, one file per topic.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "TIDINGS_BIN, _FULL and _SEED choose what is run")]
 #![expect(clippy::print_stdout, reason = "tests print the figures that they measure")]
 
 mod harness;
 
 mod dialogues;
 mod handshake;
+mod must_hold;
 mod publish;
 mod subscribe;
 mod topics;

@@ -18,9 +18,15 @@ pub(crate) struct Broker {
     _stdout: BufReader<ChildStdout>,
 }
 
+/// The program: the one built with this test, or the one named by `TIDINGS_BIN`.
+pub(crate) fn program() -> Command {
+    let named = std::env::var_os("TIDINGS_BIN");
+    Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_tidings").into()))
+}
+
 /// The command line that serves with these settings, each as `section.key=value`.
 fn serve(settings: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = program();
     command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     for setting in settings {
         command.args(["--set", setting]);

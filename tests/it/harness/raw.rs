@@ -195,6 +195,14 @@ impl Raw {
         frames
     }
 
+    /// One that reads and one that writes, to do both at once.
+    pub(crate) fn split(self) -> (Self, Self) {
+        let stream = self.stream.into_std().unwrap();
+        let twin = TcpStream::from_std(stream.try_clone().unwrap()).unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        (Self { stream, bytes: self.bytes }, Self { stream: twin, bytes: Vec::new() })
+    }
+
     /// Cuts the connection off without a word: what is sent to it is answered with a reset.
     pub(crate) fn reset(self) {
         let stream = self.stream.into_std().unwrap();
