@@ -6,6 +6,7 @@
 mod harness;
 
 mod dialogues;
+mod engines;
 mod handshake;
 mod publish;
 mod subscribe;
