@@ -7,6 +7,7 @@
 mod harness;
 
 mod dialogues;
+mod engines;
 mod handshake;
 mod must_hold;
 mod publish;

@@ -42,6 +42,11 @@ impl Ids {
         if is_due { self.queue.pop_front() } else { None }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Is a use of that time past the window?
     pub(super) fn is_over(&self, used_at: Timestamp, now: Timestamp) -> bool {
         later(used_at, self.window) <= now

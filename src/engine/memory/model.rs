@@ -332,21 +332,29 @@ impl Pair {
     }
 }
 
+fn publish(topic: usize, padding: usize, count: usize) -> Step {
+    let draw = Draw { topic, key: None, padding, id: None, if_last: None };
+    Step::Publish(vec![draw; count])
+}
+
 #[test]
 fn what_is_past_its_age_makes_room_before_what_is_not() {
     let mut pair = Pair::new(9_000, Looks::default());
-    let publish = |topic, padding, count| {
-        let draw = Draw { topic, key: None, padding, id: None, if_last: None };
-        Step::Publish(vec![draw; count])
-    };
     let (count, age) = (0, 1);
     let fill = [publish(count, 0, 1), publish(age, 100, 24), Step::Pass(100)];
-    let open = Step::Open { filters: vec![0], back: Some(0), messages: 9, bytes: 9000 };
-    for step in fill.into_iter().chain([open, publish(count, 5000, 1), Step::Read(0), Step::Totals])
-    {
-        pair.step(step);
-    }
+    let over = [publish(count, 5000, 1), Step::Totals];
+    fill.into_iter().chain(over).for_each(|step| pair.step(step));
     assert_eq!(pair.naive.kept().count(), 2);
+}
+
+#[test]
+fn a_message_does_not_stand_for_one_that_was_past_its_age() {
+    let mut pair = Pair::new(1 << 20, Looks::default());
+    let old = 5;
+    let open = Step::Open { filters: vec![3], back: Some(u8::MAX), messages: 9, bytes: 9000 };
+    let steps = [open, publish(old, 0, 6), Step::Pass(100), publish(old, 0, 1), Step::Read(0)];
+    steps.into_iter().for_each(|step| pair.step(step));
+    assert_eq!(pair.readers[0].start, (6, 0), "the reader was told of a loss");
 }
 
 proptest! {
@@ -369,5 +377,9 @@ proptest! {
             }
             assert_eq!(pair.readers[index].start.0, end, "the reader comes to the end");
         }
+        (0..TOPICS.len()).for_each(|index| pair.step(Step::Purge(index)));
+        pair.step(Step::Pass(1000));
+        pair.memory.sweep();
+        prop_assert!(pair.memory.state.lock().is_blank(), "nothing is left of what is gone");
     }
 }

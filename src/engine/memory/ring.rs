@@ -190,3 +190,33 @@ impl Ring {
         self.messages.is_empty() && self.ids.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::memory::topics::Topics;
+    use crate::engine::retention::Keep;
+    use crate::message::cursor::Epoch;
+    use crate::message::json::Json;
+    use crate::message::{Draft, Place};
+
+    #[test]
+    fn keys_are_forgotten_with_their_messages() {
+        let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
+        let slot = topics.insert(&topic, Terms { keep: Keep::EVERYTHING, conflate: true }, 0);
+        let ring = &mut topics[slot];
+        for number in 1..=100 {
+            let key = Some(number.to_string().into());
+            let payload = Json::parse("0").unwrap();
+            let draft = Draft { topic: topic.clone(), payload, key, headers: None };
+            let cursor = Cursor { epoch: Epoch::new(1), sequence: Sequence(number) };
+            let published_at = Timestamp::from_micros(0);
+            let place = Place { cursor, previous: None, published_at };
+            ring.push(Arc::new(Message::new(draft, place)));
+            if number > 3 {
+                assert!(!ring.forget_oldest().unwrap().is_replaced);
+            }
+        }
+        assert_eq!(ring.conflation.as_ref().map(|conflation| conflation.newest.len()), Some(3));
+    }
+}

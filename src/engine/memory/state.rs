@@ -320,6 +320,16 @@ impl State {
     }
 }
 
+#[cfg(test)]
+impl State {
+    /// True when no topic, message or id is remembered in any index.
+    pub(super) fn is_blank(&self) -> bool {
+        let no_messages = self.kept.is_empty() && self.replaced.is_empty() && self.bytes == 0;
+        let no_lists = self.due.is_empty() && self.emptied.is_empty() && self.ids.is_empty();
+        no_messages && no_lists && self.topics.is_empty()
+    }
+}
+
 fn receipt(topic: Topic, used: Used) -> Receipt {
     let Used { cursor, published_at } = used;
     Receipt { topic, cursor, published_at, duplicate: true }

@@ -15,7 +15,7 @@ pub(super) struct Times {
 
 /// Marks are this far apart at least,
 const APART: Duration = Duration::from_millis(100);
-/// and so many at most: 1.8 hours of a busy log in 1 MiB.
+/// and so many at most: 1.8 hours of a busy log in a mebibyte.
 const MARKS_MAX: usize = 1 << 16;
 
 impl Times {

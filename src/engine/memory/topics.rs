@@ -57,6 +57,12 @@ impl Topics {
         self.tree.remove(ring.leaf);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let no_names = self.slots.is_empty() && self.names.is_empty();
+        self.rings.is_empty() && no_names && self.tree.is_empty()
+    }
+
     /// The topics that match, or `None` when that takes too many looks.
     pub(super) fn matching(&self, filters: &Filters, looks_max: usize) -> Option<Vec<Slot>> {
         let mut search = Search { slots: Vec::new(), looks_left: looks_max };

@@ -1,0 +1,210 @@
+//! What every engine promises, asked of each of them.
+
+mod order;
+mod reading;
+mod topics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidings::engine::memory::{Memory, Options};
+use tidings::engine::retention::{Keep, Retention, Rule};
+use tidings::engine::{Batch, Engine, Error, From, IfLast, Limit, Publish, Reply, Sink};
+use tidings::message::cursor::{Cursor, Epoch, Sequence};
+use tidings::message::filter::{Filter, Filters};
+use tidings::message::json::Json;
+use tidings::message::time::Timestamp;
+use tidings::message::topic::Topic;
+use tidings::message::{Draft, Message, Receipt};
+
+/// An engine to be asked.
+struct Subject {
+    engine: Arc<dyn Engine>,
+    sink: Arc<Recorder>,
+    /// Lets time pass for the engine.
+    pass: Box<dyn Fn(Duration)>,
+}
+
+/// Ids are known for so long, and [`rules`] forget messages of `short` topics so soon.
+const WINDOW: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Every promise is a function that is asked of every engine: `promised_by!(name, constructor)`.
+macro_rules! promised_by {
+    ($engine:ident, $make:path) => {
+        mod $engine {
+            promised_by! { $make, order:
+                calls_are_served_in_their_order
+                threads_keep_their_order_and_the_sink_sees_all
+                many_at_once_have_their_own_results
+                each_message_names_the_one_before_it
+                an_id_is_used_once_within_its_window
+                a_refused_publish_leaves_its_id_unused
+                if_last_is_the_newest_message_kept
+                if_last_empty_is_a_topic_that_keeps_nothing
+            }
+            promised_by! { $make, reading:
+                pages_make_up_the_whole
+                a_page_has_at_least_one_message
+                what_was_lost_is_told
+                what_is_lost_between_two_pages_is_told
+                the_earliest_read_misses_only_what_goes_meanwhile
+                replaced_messages_are_counted
+                a_place_beyond_the_head_is_of_no_log
+                old_messages_are_not_served
+                reading_back_mirrors_reading
+                the_last_of_each_topic_that_pass
+                a_time_is_a_place
+            }
+            promised_by! { $make, topics:
+                topics_are_listed_by_name
+                a_topic_tells_what_it_keeps
+                purging_forgets_a_topic
+                bytes_are_counted_as_they_come_and_go
+            }
+        }
+    };
+    ($make:path, $part:ident: $($promise:ident)+) => {
+        $(
+            #[test]
+            fn $promise() {
+                super::$part::$promise(&$make(super::rules()));
+            }
+        )+
+    };
+}
+
+promised_by!(memory, super::make_memory);
+
+fn make_memory(retention: Retention) -> Subject {
+    let time = Arc::new(AtomicI64::new(1_800_000_000_000_000));
+    let sink = Arc::new(Recorder::default());
+    let clock = Arc::clone(&time);
+    let options = Options {
+        epoch: Epoch::new(42),
+        retention,
+        memory_bytes: 1 << 20,
+        idempotency_window: WINDOW,
+        idempotency_ids_max: 1000,
+        clock: Arc::new(move || Timestamp::from_micros(clock.load(Ordering::Relaxed))),
+    };
+    let engine = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
+    let pass = Box::new(move |by: Duration| {
+        time.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
+    });
+    Subject { engine, sink, pass }
+}
+
+/// What is kept: little of `few.*`, `short.*` for a second, one of `now.*`, which conflate.
+fn rules() -> Retention {
+    let everything = Keep::EVERYTHING;
+    let rule = |filter, keep, conflate| {
+        let filter = Filter::parse(filter).unwrap();
+        Rule { filter, keep, conflate }
+    };
+    let rules = vec![
+        rule("few.*", Keep { last: Some(3), ..everything }, false),
+        rule("short.*", Keep { age: Some(SHORT), ..everything }, false),
+        rule("now.*", Keep { last: Some(2), ..everything }, true),
+    ];
+    Retention { rules, default: everything }
+}
+
+/// Everything that the sink was given.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Arc<Message>>>);
+
+impl Sink for Recorder {
+    fn accepted(&self, messages: &[Arc<Message>]) {
+        self.0.lock().extend_from_slice(messages);
+    }
+}
+
+const ALL: Limit = Limit { messages: usize::MAX, bytes: usize::MAX };
+
+fn limit(messages: usize) -> Limit {
+    Limit { messages, bytes: usize::MAX }
+}
+
+fn wait<T: Unpin>(reply: Reply<T>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(reply)
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::parse(name).unwrap()
+}
+
+fn filters(names: &[&str]) -> Filters {
+    Filters::new(names.iter().map(|name| Filter::parse(name).unwrap())).unwrap()
+}
+
+fn draft(name: &str, payload: usize) -> Draft {
+    let payload = Json::parse(&payload.to_string()).unwrap();
+    Draft { topic: topic(name), payload, key: None, headers: None }
+}
+
+fn plain(name: &str, payload: usize) -> Publish {
+    Publish { draft: draft(name, payload), id: None, if_last: None }
+}
+
+fn payload(message: &Message) -> usize {
+    message.payload.as_str().parse().unwrap()
+}
+
+fn payloads(batch: &Batch) -> Vec<usize> {
+    batch.messages.iter().map(|message| payload(message)).collect()
+}
+
+impl Subject {
+    fn publish(&self, name: &str, payload: usize) -> Receipt {
+        self.try_publish(plain(name, payload)).unwrap()
+    }
+
+    fn try_publish(&self, publish: Publish) -> Result<Receipt, Error> {
+        wait(self.engine.append(publish))
+    }
+
+    /// Publishes numbers to a topic; returns their places.
+    fn fill(&self, name: &str, payloads: std::ops::Range<usize>) -> Vec<Sequence> {
+        payloads.map(|payload| self.publish(name, payload).cursor.sequence).collect()
+    }
+
+    fn read(&self, names: &[&str], from: From, limit: Limit) -> Result<Batch, Error> {
+        wait(self.engine.read(&filters(names), from, limit))
+    }
+
+    /// Reads to the end, however many batches that takes.
+    fn read_all(&self, names: &[&str], mut from: From, limit: Limit) -> Result<Vec<usize>, Error> {
+        let mut found = Vec::new();
+        loop {
+            let batch = self.read(names, from, limit)?;
+            found.extend(payloads(&batch));
+            if batch.upto >= self.engine.head() {
+                return Ok(found);
+            }
+            from = from.onward(&batch);
+        }
+    }
+
+    /// The place from which a read that was refused may go on.
+    fn earliest(&self, names: &[&str], from: From) -> Sequence {
+        match self.read(names, from, ALL) {
+            Err(Error::Expired { earliest: Some(cursor) }) => cursor.sequence,
+            other => panic!("expired was expected of {names:?} from {from:?}: {other:?}"),
+        }
+    }
+
+    fn cursor(&self, sequence: Sequence) -> Cursor {
+        Cursor { epoch: self.engine.epoch(), sequence }
+    }
+
+    fn if_last(&self, name: &str, if_last: IfLast) -> Result<Receipt, Error> {
+        self.try_publish(Publish { if_last: Some(if_last), ..plain(name, 0) })
+    }
+
+    fn with_id(&self, name: &str, id: &str) -> Receipt {
+        self.try_publish(Publish { id: Some(id.into()), ..plain(name, 0) }).unwrap()
+    }
+}
