@@ -3,7 +3,7 @@
 import { Client } from "./client.js";
 import { byId, setText } from "./dom.js";
 import { figuresView } from "./figures.js";
-import { ago } from "./format.js";
+import { since } from "./format.js";
 import { parseJson } from "./json.js";
 import { publishView } from "./publish.js";
 import { queryView } from "./query.js";
@@ -58,7 +58,7 @@ async function connected() {
   try {
     const { broker } = await client.request({ query: BROKER });
     setText(byId("broker"), `${broker.engine} engine on ${broker.node}, `
-      + `version ${broker.version}, up ${ago(broker.startedAt)}`);
+      + `version ${broker.version}, since ${since(broker.startedAt)}`);
   } catch {
     setText(byId("broker"), "");
   }

@@ -5,6 +5,8 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumFraction
 const clock = new Intl.DateTimeFormat("en-GB", {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
 });
+const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
 /** 12345 as 12,345, and from a million on as 1.2M. */
 export function count(value) {
@@ -28,8 +30,9 @@ export function bytes(value) {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** Milliseconds, down to the microsecond where there are only few of them. */
+/** Milliseconds, down to the microsecond; 0 is what nobody measured. */
 export function milliseconds(value) {
+  if (value === 0) return "–";
   if (value < 1) return `${Math.round(value * 1000)} µs`;
   return value < 100 ? `${value.toFixed(1)} ms` : `${count(value)} ms`;
 }
@@ -39,11 +42,9 @@ export function timeOfDay(moment) {
   return clock.format(new Date(moment));
 }
 
-/** How long ago, in the one unit that says most: 42 s, 3 min, 5 h, 12 d. */
-export function ago(moment, now = Date.now()) {
-  const seconds = Math.max(0, Math.round((now - new Date(moment).getTime()) / 1000));
-  if (seconds < 90) return `${seconds} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
+/** When it was, as short as it is clear: the time of today, or the day and the time. */
+export function since(moment, now = new Date()) {
+  const then = new Date(moment);
+  const isToday = then.toDateString() === now.toDateString();
+  return isToday ? minutes.format(then) : `${day.format(then)}, ${minutes.format(then)}`;
 }

@@ -1,9 +1,10 @@
 /**
  * A list that shows the newest entry on top, keeps a bounded number of them, and touches the
- * document at most once a frame however fast they come.
+ * document ten times a second at most, however fast they come.
  */
 
-export const ROWS_MAX = 200;
+const ROWS_MAX = 200;
+const FLUSH_EVERY_MS = 100;
 /** As in rows.css: what a row leaves free at its sides, and the advance of its type. */
 const ROW_PADDING_PX = 32;
 const CHARACTER_PX = 7.5;
@@ -17,7 +18,8 @@ export class Rows {
   #list;
   #onChange;
   #pending = [];
-  #frame = 0;
+  #timer = 0;
+  #flushedAt = 0;
   #held = 0;
   #paused = false;
 
@@ -40,7 +42,7 @@ export class Rows {
   }
 
   /**
-   * Adds an entry. It is only built if it is still among the newest when its frame comes.
+   * Adds an entry. It is only built if it is still among the newest when it is shown.
    *
    * @param {() => HTMLElement} build
    */
@@ -48,7 +50,9 @@ export class Rows {
     this.#pending.push(build);
     if (this.#pending.length > ROWS_MAX) this.#pending.shift();
     if (this.#paused) this.#held += 1;
-    this.#frame ||= requestAnimationFrame(() => this.#flush());
+    if (this.#timer) return;
+    const wait = Math.max(0, this.#flushedAt + FLUSH_EVERY_MS - performance.now());
+    this.#timer = setTimeout(() => this.#flush(), wait);
   }
 
   pause(paused) {
@@ -65,8 +69,9 @@ export class Rows {
   }
 
   #flush() {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#flushedAt = performance.now();
     if (!this.#paused) {
       this.#list.prepend(...this.#pending.reverse().map((build) => build()));
       this.#pending = [];
