@@ -72,20 +72,8 @@ fn draws() -> impl Strategy<Value = Draw> {
     ];
     let key = prop::option::of(0..3_u8);
     let padding = prop_oneof![9 => 0..300_usize, 1 => 1500..2000_usize];
-    (
-        0..TOPICS.len(),
-        key,
-        padding,
-        prop::option::of(0..5_u8),
-        prop::option::weighted(0.2, guess),
-    )
-        .prop_map(|(topic, key, padding, id, if_last)| Draw {
-            topic,
-            key,
-            padding,
-            id,
-            if_last,
-        })
+    (0..TOPICS.len(), key, padding, prop::option::of(0..5_u8), prop::option::weighted(0.2, guess))
+        .prop_map(|(topic, key, padding, id, if_last)| Draw { topic, key, padding, id, if_last })
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Step> {
