@@ -30,7 +30,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Publishes whose ids are remembered at once.
 const IDEMPOTENCY_IDS_MAX: usize = 1_000_000;
 /// Bytes of parsed documents, of documents known by hash, and of encoded results, that stay.
-const DOCUMENTS_BYTES: u64 = 16 << 20;
+const DOCUMENTS_BYTES: u64 = 64 << 20;
+const PERSISTED_BYTES: u64 = 8 << 20;
 const ENCODINGS_BYTES: u64 = 32 << 20;
 
 /// Serves until it is asked to stop; so does no command at all
@@ -164,7 +165,7 @@ fn graphql_options(config: &Config) -> graphql::Options {
             aliases: size(config.limits.query_aliases),
         },
         documents_bytes: DOCUMENTS_BYTES,
-        persisted_bytes: DOCUMENTS_BYTES,
+        persisted_bytes: PERSISTED_BYTES,
         shown_limits: shown_limits(&config.limits),
     }
 }
