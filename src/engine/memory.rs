@@ -20,15 +20,15 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use self::list::Listing;
-use self::ring::Ring;
+use self::ring::{Ring, Tail};
 use self::state::{Accepted, State};
 use super::retention::Retention;
 use super::{Accept, Batch, Engine, Error, From, Kept, Limit, Publish, Reply, Sink};
+use crate::message::Receipt;
 use crate::message::cursor::{Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
-use crate::message::{Message, Receipt};
 
 /// Gives the time; the engine takes care that its own never goes back.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -96,8 +96,8 @@ impl Memory {
 
     /// Of a topic's newest messages, newest first, the first `count` that `accept` lets pass;
     /// those older than the given ones are taken from the log as needed.
-    fn pick(&self, mut tail: Vec<Arc<Message>>, count: usize, accept: &Accept) -> Tail {
-        let mut picked = Vec::new();
+    fn pick(&self, mut tail: Tail, count: usize, accept: &Accept) -> Tail {
+        let mut picked = Tail::new();
         let mut asked = count.min(TAIL_AT_ONCE);
         loop {
             let is_all = tail.len() < asked;
@@ -107,7 +107,7 @@ impl Memory {
             picked.extend(tail.into_iter().filter(|message| accept(message)).take(room));
             match oldest {
                 Some(oldest) if !is_all && picked.len() < count => {
-                    tail = self.fresh().tail(&oldest, TAIL_AT_ONCE);
+                    tail = self.fresh().tail_before(&oldest, TAIL_AT_ONCE);
                     asked = TAIL_AT_ONCE;
                 }
                 _ => return picked,
@@ -115,9 +115,6 @@ impl Memory {
         }
     }
 }
-
-/// Messages of one topic, newest first.
-type Tail = Vec<Arc<Message>>;
 
 impl Engine for Memory {
     fn name(&self) -> &'static str {

@@ -1,11 +1,9 @@
 //! What the log tells of topics: their names and their newest messages.
 
-use std::sync::Arc;
-
+use super::ring::Tail;
 use super::state::State;
 use crate::engine::Kept;
 use crate::message::Message;
-use crate::message::cursor::Sequence;
 use crate::message::filter::{Filter, Filters};
 
 /// A list of topics as far as it has come.
@@ -37,16 +35,15 @@ impl State {
         false
     }
 
-    /// The newest messages of every matching topic, newest first.
-    pub(super) fn tails(&self, filters: &Filters, count: usize) -> Vec<Vec<Arc<Message>>> {
+    /// The newest messages of every matching topic.
+    pub(super) fn tails(&self, filters: &Filters, count: usize) -> Vec<Tail> {
         let slots = self.topics.matching(filters, usize::MAX).unwrap_or_default();
-        let end = Sequence(self.head).next();
-        slots.into_iter().map(|slot| self.topics[slot].tail(end, count)).collect()
+        slots.into_iter().map(|slot| self.topics[slot].tail(count)).collect()
     }
 
-    /// The messages of its topic before a message, newest first.
-    pub(super) fn tail(&self, before: &Message, count: usize) -> Vec<Arc<Message>> {
+    /// The messages of its topic before a message.
+    pub(super) fn tail_before(&self, before: &Message, count: usize) -> Tail {
         let ring = self.topics.get(&before.topic);
-        ring.map(|ring| ring.tail(before.cursor.sequence, count)).unwrap_or_default()
+        ring.map(|ring| ring.tail_before(before.cursor.sequence, count)).unwrap_or_default()
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::tree::{Leaf, Loss, Start};
 use crate::engine::Kept;
 use crate::engine::retention::{Held, Terms};
@@ -29,6 +31,9 @@ pub(super) struct Ring {
     bytes: u64,
     conflation: Option<Box<Conflation>>,
 }
+
+/// Messages of one topic, newest first; mostly just the newest is asked for.
+pub(super) type Tail = SmallVec<[Arc<Message>; 1]>;
 
 /// The publish that used an id.
 #[derive(Debug, Clone, Copy)]
@@ -179,8 +184,13 @@ impl Ring {
         })
     }
 
+    /// The newest messages, newest first.
+    pub(super) fn tail(&self, count: usize) -> Tail {
+        self.messages.iter().rev().take(count).map(Arc::clone).collect()
+    }
+
     /// The newest messages before a place, newest first.
-    pub(super) fn tail(&self, before: Sequence, count: usize) -> Vec<Arc<Message>> {
+    pub(super) fn tail_before(&self, before: Sequence, count: usize) -> Tail {
         let end = self.messages.partition_point(|message| message.cursor.sequence < before);
         self.messages.range(..end).rev().take(count).map(Arc::clone).collect()
     }
