@@ -162,7 +162,7 @@ impl Shard {
             Ok(request) => self.schema.start(&request, &caller),
             Err(error) => Started::Refused(graphql::error::to_json(&[error])),
         };
-        let is_subscription = matches!(started, Started::Subscribe(_) | Started::Stream(_));
+        let is_subscription = matches!(started, Started::Subscribe(..) | Started::Stream(_));
         let started = match is_subscription.then(|| self.subscription_limit(state, key)).flatten() {
             Some(errors) => Started::Refused(errors),
             None => started,
@@ -171,7 +171,7 @@ impl Shard {
             Started::Refused(errors) => {
                 self.settle(state, key, slot, Settled::Refused(&errors), "refused");
             }
-            Started::Subscribe(plan) => self.subscribe(state, key, slot, plan),
+            Started::Subscribe(plan, place) => self.subscribe(state, key, slot, plan, place),
             Started::Stream(stream) => self.forward(state, key, slot, stream),
             Started::Query(answer) => self.answer(state, key, slot, answer),
             Started::Mutation(mutation) => self.mutate(state, key, slot, mutation, now),

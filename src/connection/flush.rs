@@ -39,7 +39,9 @@ impl Shard {
         for index in dirty.drain(..) {
             let Some(connection) = state.connections.get_mut(index) else { continue };
             connection.is_dirty = false;
-            if !connection.is_blocked {
+            if connection.is_blocked {
+                connection.publish_figures();
+            } else {
                 self.flush_one(state, index);
             }
         }
@@ -174,8 +176,6 @@ fn gather(connection: &mut Connection, entry: Entry, out: &mut Vec<u8>) {
             } else {
                 let body = shared.encoded.with_dropped(dropped);
                 write_result(&operation.head, &body, NEXT_TAIL, out);
-                let total = &connection.entry.dropped;
-                total.fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
             }
         }
         Entry::Frame { bytes, ends } => {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::operation::{Member, Operation, Slot};
@@ -130,6 +131,7 @@ impl Push<'_> {
                 Offer::Wait { conflated } => {
                     if conflated {
                         operation.dropped += 1;
+                        connection.entry.dropped.fetch_add(1, Ordering::Relaxed);
                         self.shard.broker.counters().count_dropped("rate", 1, now);
                     }
                     let slot = Slot { index: operation_index, serial: operation.serial };
@@ -166,8 +168,9 @@ impl Push<'_> {
             connection.outbox.take_ring(ring);
         }
         let before = connection.outbox.bytes();
-        let operations = &mut connection.operations;
+        let (operations, entry) = (&mut connection.operations, &connection.entry);
         let mut lost = |slot: Slot, overflow: Overflow| {
+            entry.dropped.fetch_add(1, Ordering::Relaxed);
             if let Some(operation) = operations.get_mut(slot.index as usize)
                 && operation.serial == slot.serial
             {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -18,14 +19,21 @@ use super::state::{Connection, Key, State};
 use crate::broker::conflate::Conflater;
 use crate::broker::feed::Feed;
 use crate::broker::{Error, Next};
-use crate::graphql;
+use crate::graphql::Place;
 use crate::message::Message;
 use crate::plan::{Plan, Position};
 use crate::protocol::Settled;
 
 impl Shard {
     /// Begins a compiled subscription.
-    pub(super) fn subscribe(&self, state: &mut State, key: Key, slot: Slot, plan: Plan) {
+    pub(super) fn subscribe(
+        &self,
+        state: &mut State,
+        key: Key,
+        slot: Slot,
+        plan: Plan,
+        place: Place,
+    ) {
         let feed = Rc::new(self.broker.feed(plan.select, &plan.projection));
         let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) else { return };
         operation.pace = Conflater::new(plan.pace)
@@ -38,7 +46,7 @@ impl Shard {
             return;
         }
         let Some(this) = self.this.upgrade() else { return };
-        let task = tokio::task::spawn_local(this.catch_up(key, slot, feed, plan.position));
+        let task = tokio::task::spawn_local(this.catch_up(key, slot, feed, plan.position, place));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
             operation.task = Some(Task(task.abort_handle()));
             operation.is_catching_up = true;
@@ -87,12 +95,19 @@ impl Shard {
     }
 
     /// Reads the log at the pace of the subscriber, then joins the feed.
-    async fn catch_up(self: Rc<Self>, key: Key, slot: Slot, feed: Rc<Feed>, position: Position) {
+    async fn catch_up(
+        self: Rc<Self>,
+        key: Key,
+        slot: Slot,
+        feed: Rc<Feed>,
+        position: Position,
+        place: Place,
+    ) {
         let mut caught = self.broker.begin(position, &feed.select).await;
         loop {
             let step = match caught {
                 Ok(step) => step,
-                Err(error) => return self.refuse_position(key, slot, &error),
+                Err(error) => return self.refuse_position(key, slot, error, place),
             };
             // No await between the broker's join and ours: events of the feed may be delivered at
             // the next one, and this member has to be there.
@@ -160,6 +175,9 @@ impl Shard {
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
             operation.dropped += conflated;
         }
+        if let Some(connection) = state.connection(key) {
+            connection.entry.dropped.fetch_add(conflated, Ordering::Relaxed);
+        }
         if conflated > 0 {
             self.broker.counters().count_dropped("replaced", conflated, Instant::now());
         }
@@ -206,13 +224,13 @@ impl Shard {
         connection.operation(slot).is_some() && push(&mut parts, connection)
     }
 
-    fn refuse_position(&self, key: Key, slot: Slot, error: &Error) {
+    fn refuse_position(&self, key: Key, slot: Slot, error: Error, place: Place) {
         let mut state = self.state.borrow_mut();
         let reason = match error {
             Error::Engine(crate::engine::Error::Expired { .. }) => "cursor_expired",
             _ => "error",
         };
-        let errors = graphql::error::to_json(&[error.clone().into()]);
+        let errors = place.errors(error);
         self.settle(&mut state, key, slot, Settled::Refused(&errors), reason);
         self.wake_flusher(&state);
     }
@@ -236,7 +254,7 @@ impl Shard {
         self.broker.counters().subscriptions.add(1);
         let Some(connection) = state.connection(key) else { return };
         let count = &connection.entry.subscriptions;
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
         if let Some(operation) = connection.operation(slot) {
             operation.is_subscription = true;
         }

@@ -28,15 +28,16 @@ pub mod variables;
 
 use std::sync::Arc;
 
+use async_graphql::Pos;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::OperationType;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::BoxStream;
 
-use crate::broker::Broker;
 use crate::broker::admission::Client;
 use crate::broker::directory::Directory;
+use crate::broker::{self, Broker};
 use crate::message::json::Json;
 use crate::plan::Plan;
 use arguments::Arguments;
@@ -103,8 +104,8 @@ pub struct Caller {
 /// An operation that is ready to run; none of these has had any effect yet. A `Stream` that joins
 /// has joined with its first poll, and leaves when it is dropped.
 pub enum Started {
-    /// `messages`: for the broker's feeds.
-    Subscribe(Plan),
+    /// `messages`: for the broker's feeds; what goes wrong later goes wrong at the field's place.
+    Subscribe(Plan, Place),
     /// Another subscription: results, each a JSON object.
     Stream(BoxStream<'static, Vec<u8>>),
     /// A mutation of publishes only.
@@ -115,6 +116,21 @@ pub enum Started {
     Query(BoxFuture<'static, Vec<u8>>),
     /// Nothing will be executed: a JSON array of errors.
     Refused(String),
+}
+
+/// Where the one field of a subscription stands.
+#[derive(Debug, Clone)]
+pub struct Place {
+    key: Box<str>,
+    position: Pos,
+}
+
+impl Place {
+    /// What ends a running subscription: a JSON array of errors.
+    pub fn errors(self, error: broker::Error) -> String {
+        let error = Error::from(error).at(self.position);
+        error::to_json(&[error.under(vec![error::Segment::Key(self.key)])])
+    }
 }
 
 /// One operation on its way to being started.
@@ -249,7 +265,8 @@ impl Start<'_> {
         let arguments = self.arguments(field).map_err(place)?;
         if &*field.name == "messages" {
             let plan = subscription::plan(field, &arguments, self.request, self.caller);
-            return plan.map(Started::Subscribe).map_err(place);
+            let place_of_field = Place { key: field.key.clone(), position: field.position };
+            return plan.map(|plan| Started::Subscribe(plan, place_of_field)).map_err(place);
         }
         let services = &self.schema.services;
         let selection = self.selection.clone();

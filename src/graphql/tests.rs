@@ -103,7 +103,7 @@ impl Fixture {
     /// The result of a request; of a subscription that streams, the first one.
     fn send(&self, request: &str) -> String {
         let bytes = match self.start(request) {
-            Started::Subscribe(plan) => return format!("{plan:?}"),
+            Started::Subscribe(plan, _) => return format!("{plan:?}"),
             Started::Stream(mut stream) => stream.next().now_or_never().unwrap().unwrap(),
             Started::Publish(publishing) => publishing.submit().now_or_never().unwrap(),
             Started::Mutation(answer) | Started::Query(answer) => answer.now_or_never().unwrap(),
@@ -121,7 +121,7 @@ impl Fixture {
 
     fn plan(&self, document: &str, variables: &str) -> Plan {
         match self.start(&request(document, variables)) {
-            Started::Subscribe(plan) => plan,
+            Started::Subscribe(plan, _) => plan,
             Started::Refused(errors) => panic!("{errors}"),
             _ => panic!("not a plan: {document}"),
         }

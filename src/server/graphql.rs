@@ -198,7 +198,7 @@ async fn run(
             app.layers.broker.room().await;
             answer.await
         }
-        Started::Subscribe(_) | Started::Stream(_) => {
+        Started::Subscribe(..) | Started::Stream(_) => {
             let reason = "subscribe over a WebSocket with the subprotocol graphql-transport-ws";
             return refuse(StatusCode::BAD_REQUEST, reason);
         }
