@@ -26,6 +26,8 @@ pub struct Stats {
     pub dropped_per_second: u64,
     /// Bytes that wait in outboxes.
     pub outbox_bytes: u64,
+    /// Events that wait for each shard.
+    pub inbox_events: Vec<u64>,
     /// Bytes of messages kept.
     pub kept_bytes: u64,
     /// All delivery times so far: two reports give the quantiles of the time between them.
@@ -47,6 +49,7 @@ impl Broker {
             delivered_per_second: counters.delivery_rate.per_second(now),
             dropped_per_second: counters.drop_rate.per_second(now),
             outbox_bytes: gauge(counters.outbox_bytes.get()),
+            inbox_events: self.feeds.inboxes().iter().map(|i| i.waiting() as u64).collect(),
             kept_bytes: self.engine.kept_bytes(),
             delivery_seconds: counters.delivery_seconds.snapshot(),
         }

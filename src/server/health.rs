@@ -15,7 +15,8 @@ pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Takes clients: 503 while it drains.
+/// Takes clients: 503 while it drains. The memory engine is part of the process, so it is always
+/// reachable.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     if app.is_draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -24,8 +25,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static 
     }
 }
 
-/// All metrics in the text format of Prometheus, version 0.0.4.
+/// All metrics in the text format of `OpenMetrics`, which Prometheus reads by this media type.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], (app.exposition)())
 }

@@ -198,7 +198,7 @@ fn the_admin_listener_answers_probes_and_metrics() {
     assert!(broker.admin("/readyz").starts_with("HTTP/1.1 200"));
     let metrics = broker.admin("/metrics");
     for line in [
-        "# TYPE tidings_published_total counter\ntidings_published_total 1\n",
+        "# TYPE tidings_published counter\ntidings_published_total 1\n",
         "# TYPE tidings_subscriptions gauge\ntidings_subscriptions 0\n",
         "tidings_publish_seconds_bucket{le=\"+Inf\"} 1\n",
         "tidings_publish_seconds_count 1\n",
