@@ -159,7 +159,7 @@ impl Shard {
         let slot = Slot { index: u32::try_from(index).unwrap_or(u32::MAX), serial };
         connection.ids.insert(id, slot);
         let started = match Request::parse(request.get()) {
-            Ok(request) => self.schema.start(&request, &caller),
+            Ok(request) => self.schema.start(&request, &caller, now),
             Err(error) => Started::Refused(graphql::error::to_json(&[error])),
         };
         let is_subscription = matches!(started, Started::Subscribe(..) | Started::Stream(_));
@@ -174,8 +174,8 @@ impl Shard {
             Started::Subscribe(plan, place) => self.subscribe(state, key, slot, plan, place),
             Started::Stream(stream) => self.forward(state, key, slot, stream),
             Started::Query(answer) => self.answer(state, key, slot, answer),
-            Started::Mutation(mutation) => self.mutate(state, key, slot, mutation, now),
-            Started::Publish(publishing) => self.publish(state, key, slot, publishing, now),
+            Started::Mutation(mutation) => self.mutate(state, key, slot, mutation),
+            Started::Publish(publishing) => self.publish(state, key, slot, publishing),
         }
     }
 

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
@@ -28,7 +27,6 @@ pub(super) struct Lane {
 
 struct Item {
     slot: Slot,
-    since: Instant,
     work: Work,
 }
 
@@ -71,28 +69,20 @@ impl Shard {
     }
 
     /// Submits a prepared publish, or has it wait for the mutations before it.
-    pub(super) fn publish(
-        &self,
-        state: &mut State,
-        key: Key,
-        slot: Slot,
-        publishing: Publishing,
-        since: Instant,
-    ) {
+    pub(super) fn publish(&self, state: &mut State, key: Key, slot: Slot, publishing: Publishing) {
         let Some(connection) = state.connection(key) else { return };
         let may_submit = connection.lane.as_ref().is_none_or(|lane| lane.has_only_receipts());
         if !may_submit {
             let work = Work::Publish(Box::new(publishing));
-            return self.enqueue(state, key, Item { slot, since, work });
+            return self.enqueue(state, key, Item { slot, work });
         }
         let mut receipt = Box::pin(publishing.submit());
         if connection.lane.is_none()
             && let Some(result) = poll_once(receipt.as_mut())
         {
-            self.published(since);
             return self.answered(state, key, slot, result);
         }
-        self.enqueue(state, key, Item { slot, since, work: Work::Receipt(receipt) });
+        self.enqueue(state, key, Item { slot, work: Work::Receipt(receipt) });
     }
 
     /// Runs a mutation after those before it.
@@ -102,7 +92,6 @@ impl Shard {
         key: Key,
         slot: Slot,
         mut mutation: BoxFuture<'static, Vec<u8>>,
-        since: Instant,
     ) {
         let Some(connection) = state.connection(key) else { return };
         if connection.lane.is_none()
@@ -110,7 +99,7 @@ impl Shard {
         {
             return self.answered(state, key, slot, result);
         }
-        self.enqueue(state, key, Item { slot, since, work: Work::Mutation(mutation) });
+        self.enqueue(state, key, Item { slot, work: Work::Mutation(mutation) });
     }
 
     fn enqueue(&self, state: &mut State, key: Key, item: Item) {
@@ -126,7 +115,7 @@ impl Shard {
 
     /// Awaits the mutations of a connection one by one, until there is none.
     async fn run_lane(self: Rc<Self>, key: Key) {
-        while let Some((slot, since, work)) = self.first_of_lane(key) {
+        while let Some((slot, work)) = self.first_of_lane(key) {
             let result = match work {
                 Work::Publish(publishing) => {
                     let receipt = publishing.submit();
@@ -137,7 +126,6 @@ impl Shard {
                 Work::Mutation(mutation) => mutation.await,
                 Work::Awaited { .. } => Vec::new(),
             };
-            self.published(since);
             let mut state = self.state.borrow_mut();
             if let Some(lane) = state.connection(key).and_then(|c| c.lane.as_mut()) {
                 lane.items.pop_front();
@@ -147,14 +135,14 @@ impl Shard {
         }
     }
 
-    fn first_of_lane(&self, key: Key) -> Option<(Slot, Instant, Work)> {
+    fn first_of_lane(&self, key: Key) -> Option<(Slot, Work)> {
         let mut state = self.state.borrow_mut();
         let connection = state.connection(key)?;
         let first = connection.lane.as_mut().and_then(|lane| lane.items.front_mut());
         let taken = first.map(|item| {
             let is_receipt = !matches!(item.work, Work::Mutation(_));
             let work = std::mem::replace(&mut item.work, Work::Awaited { is_receipt });
-            (item.slot, item.since, work)
+            (item.slot, work)
         });
         if taken.is_none() {
             // The task ends itself with this: its handle in the lane must not abort it first.
@@ -187,10 +175,6 @@ impl Shard {
         if let Some(connection) = state.connection(key) {
             connection.tell_room();
         }
-    }
-
-    fn published(&self, since: Instant) {
-        self.broker.counters().publish_seconds.observe(since.elapsed(), 1);
     }
 }
 

@@ -27,6 +27,7 @@ pub mod subscription;
 pub mod variables;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_graphql::Pos;
 use async_graphql::parser::parse_schema;
@@ -142,6 +143,7 @@ struct Start<'a> {
     operation: &'a Operation,
     variables: &'a Variables<'a>,
     selection: Arc<Selection>,
+    since: Instant,
 }
 
 impl Schema {
@@ -172,9 +174,9 @@ impl Schema {
         &self.sdl
     }
 
-    /// Makes an operation ready to run.
-    pub fn start(&self, request: &Request<'_>, caller: &Arc<Caller>) -> Started {
-        let started = self.try_start(request, caller);
+    /// Makes an operation ready to run; its request came at `since`.
+    pub fn start(&self, request: &Request<'_>, caller: &Arc<Caller>, since: Instant) -> Started {
+        let started = self.try_start(request, caller, since);
         started.unwrap_or_else(|errors| Started::Refused(error::to_json(&errors)))
     }
 
@@ -182,6 +184,7 @@ impl Schema {
         &self,
         request: &Request<'_>,
         caller: &Arc<Caller>,
+        since: Instant,
     ) -> Result<Started, Vec<Error>> {
         let document = self.document(request)?;
         let operation = document.operation(request.operation_name.as_deref()).map_err(one)?;
@@ -195,6 +198,7 @@ impl Schema {
             operation,
             variables: &variables,
             selection,
+            since,
         };
         match operation.kind {
             OperationType::Query => Ok(start.query()),
@@ -239,19 +243,20 @@ impl Start<'_> {
     }
 
     fn mutation(self) -> Started {
-        let services = self.schema.services.clone();
+        let (services, since) = (self.schema.services.clone(), self.since);
         let bind = |field: &Selected| {
             mutation::Call::bind(&field.name, self.arguments(field), &services, self.caller)
         };
         let calls = match mutation::only_publishes(self.selection.iter().map(bind).collect()) {
             Ok(publishes) => {
-                return Started::Publish(Publishing::new(services, self.selection, publishes));
+                let publishing = Publishing::new(services, self.selection, publishes, since);
+                return Started::Publish(publishing);
             }
             Err(calls) => calls,
         };
         let (selection, caller) = (self.selection, self.caller.clone());
         let answer = async move {
-            let outcomes = mutation::run(calls, services, caller).await;
+            let outcomes = mutation::run(calls, &services, &caller, since).await;
             respond(&selection, outcomes)
         };
         Started::Mutation(answer.boxed())

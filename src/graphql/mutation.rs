@@ -1,11 +1,11 @@
 //! Fields of `Mutation`, run one after the other; those that only publish are prepared.
 
-use std::sync::Arc;
+use std::time::Instant;
 
 use super::arguments::Arguments;
 use super::error::Error;
 use super::node::{Node, Outcome};
-use super::publish::Prepared;
+use super::publish::{Prepared, observe};
 use super::{Caller, Services};
 use crate::message::json::Json;
 use crate::message::topic::Topic;
@@ -63,9 +63,13 @@ impl Call {
     }
 
     /// Runs it to its end.
-    pub async fn run(self, services: &Services, caller: &Caller) -> Outcome {
+    pub async fn run(self, services: &Services, caller: &Caller, since: Instant) -> Outcome {
         let result = match self {
-            Self::Publish(prepared) => return prepared.submit(&services.broker).await,
+            Self::Publish(prepared) => {
+                let outcome = prepared.submit(&services.broker).await;
+                observe(&services.broker, since, &outcome);
+                return outcome;
+            }
             Self::UpdatePresence(topic, state) => {
                 let presence = services.broker.presence(&topic);
                 presence
@@ -97,11 +101,16 @@ pub fn only_publishes(calls: Vec<Call>) -> Result<Vec<Prepared>, Vec<Call>> {
     Ok(prepared.collect())
 }
 
-/// Runs all, in order.
-pub async fn run(calls: Vec<Call>, services: Arc<Services>, caller: Arc<Caller>) -> Vec<Outcome> {
+/// Runs all, in order; the request came at `since`.
+pub async fn run(
+    calls: Vec<Call>,
+    services: &Services,
+    caller: &Caller,
+    since: Instant,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(calls.len());
     for call in calls {
-        outcomes.push(call.run(&services, &caller).await);
+        outcomes.push(call.run(services, caller, since).await);
     }
     outcomes
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use serde_json::Value as Json;
 
@@ -23,6 +24,7 @@ pub struct Publishing {
     services: Arc<Services>,
     selection: Arc<Selection>,
     publishes: Vec<Prepared>,
+    since: Instant,
 }
 
 /// One field of a mutation that publishes.
@@ -48,30 +50,32 @@ pub enum Submitted {
 }
 
 /// The response to a mutation of publishes, when the log has taken them all.
-#[derive(Debug)]
 pub struct PublishAnswer {
+    services: Arc<Services>,
     selection: Arc<Selection>,
+    since: Instant,
     submitted: Vec<Submitted>,
     outcomes: Vec<Outcome>,
 }
 
 impl Publishing {
-    /// Binds what the fields give, in their order.
+    /// Binds what the fields give, in their order; the request came at `since`.
     pub(super) fn new(
         services: Arc<Services>,
         selection: Arc<Selection>,
         publishes: Vec<Prepared>,
+        since: Instant,
     ) -> Self {
-        Self { services, selection, publishes }
+        Self { services, selection, publishes, since }
     }
 
     /// Publishes in order, all of them: each has its own receipt or error.
     pub fn submit(self) -> PublishAnswer {
-        let broker = &self.services.broker;
-        let submitted = self.publishes.into_iter().map(|prepared| prepared.submit(broker));
-        let submitted: Vec<Submitted> = submitted.collect();
+        let Self { services, selection, publishes, since } = self;
+        let submit = |prepared: Prepared| prepared.submit(&services.broker);
+        let submitted: Vec<Submitted> = publishes.into_iter().map(submit).collect();
         let outcomes = Vec::with_capacity(submitted.len());
-        PublishAnswer { selection: self.selection, submitted, outcomes }
+        PublishAnswer { services, selection, since, submitted, outcomes }
     }
 }
 
@@ -145,9 +149,24 @@ impl Future for PublishAnswer {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<u8>> {
         let answer = &mut *self;
         for submitted in answer.submitted.iter_mut().skip(answer.outcomes.len()) {
-            answer.outcomes.push(std::task::ready!(Pin::new(submitted).poll(context)));
+            let outcome = std::task::ready!(Pin::new(submitted).poll(context));
+            observe(&answer.services.broker, answer.since, &outcome);
+            answer.outcomes.push(outcome);
         }
         Poll::Ready(respond(&answer.selection, std::mem::take(&mut answer.outcomes)))
+    }
+}
+
+/// Measures the time from a request to each of its receipts.
+pub fn observe(broker: &Broker, since: Instant, outcome: &Outcome) {
+    let is_receipt = |node: &&Node| matches!(node, Node::Receipt(_));
+    let receipts = match &outcome.node {
+        Some(Node::Receipt(_)) => 1,
+        Some(Node::List(items)) => items.iter().filter(is_receipt).count() as u64,
+        _ => 0,
+    };
+    if receipts > 0 {
+        broker.counters().publish_seconds.observe(since.elapsed(), receipts);
     }
 }
 

@@ -97,7 +97,7 @@ impl Fixture {
     }
 
     fn start(&self, request: &str) -> Started {
-        self.schema.start(&Request::parse(request).unwrap(), &self.caller)
+        self.schema.start(&Request::parse(request).unwrap(), &self.caller, Instant::now())
     }
 
     /// The result of a request; of a subscription that streams, the first one.

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Query, Request as HttpRequest};
@@ -178,7 +179,7 @@ async fn run(
     if request.query.is_none() && request.extension("persistedQuery").is_none() {
         return refuse(StatusCode::BAD_REQUEST, "the request has no `query`");
     }
-    let body = match app.layers.schema.start(request, caller) {
+    let body = match app.layers.schema.start(request, caller, Instant::now()) {
         Started::Refused(errors) => {
             let status = match media {
                 Media::GraphqlResponse => StatusCode::BAD_REQUEST,

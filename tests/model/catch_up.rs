@@ -322,16 +322,14 @@ impl World {
                 }
                 (State::Expired, place) => {
                     let place = place.unwrap_or(0);
-                    let last = subscriber.seen.last().copied().unwrap_or(place).max(place);
+                    let seen = subscriber.seen.last().copied().unwrap_or(place).max(place);
                     let lost = TOPICS.iter().enumerate().any(|(number, topic)| {
                         let topic = Topic::parse(topic).unwrap();
-                        let count = self.published[usize::try_from(place).unwrap()..]
-                            .iter()
-                            .filter(|other| **other == number)
-                            .count();
-                        filters.matches(&topic) && count as u64 > KEEP
+                        let after = &self.published[usize::try_from(place).unwrap()..];
+                        let of_it = after.iter().filter(|published| **published == number);
+                        filters.matches(&topic) && of_it.count() as u64 > KEEP
                     });
-                    prop_assert!(lost, "nothing after {last} was lost, and yet it expired");
+                    prop_assert!(lost, "nothing after {seen} was lost, and yet it expired");
                 }
             }
         }

@@ -175,3 +175,27 @@ fn every_fault_of_the_variables_is_told() {
         assert!(refused.contains(part), "{part}\n{refused}");
     }
 }
+
+#[test]
+fn the_time_to_every_receipt_is_measured_and_nothing_else() {
+    let fixture = Fixture::new();
+    let table = [
+        (r#"mutation { publish(topic: "t", payload: 1) { cursor } }"#, 1),
+        (r#"mutation { publish(topic: "*", payload: 1) { cursor } }"#, 1),
+        (r#"mutation { publish(topic: "t", payload: 1, ifLast: "") { cursor } }"#, 1),
+        (
+            r#"mutation { publishMany(messages: [{topic: "t", payload: 1},
+                {topic: "*", payload: 1}, {topic: "u", payload: 1}]) { cursor } }"#,
+            3,
+        ),
+        (r#"mutation { purge(topic: "t") }"#, 3),
+        (r#"mutation { purge(topic: "t") publish(topic: "t", payload: 1) { cursor } }"#, 4),
+        ("{ broker { version } }", 4),
+    ];
+    for (document, expected) in table {
+        fixture.ask(document);
+        let times = fixture.schema.services.broker.counters().publish_seconds.snapshot();
+        let count: u64 = times.buckets.iter().map(|(_, count)| count).sum();
+        assert_eq!(count, expected, "{document}");
+    }
+}
