@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -99,10 +99,10 @@ impl Handle {
         options: Options,
         exposition: Exposition,
     ) -> Result<Self, StartError> {
-        let listener = listen(options.listen).await?;
+        let listener = listen(options.listen)?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let admin = match options.admin_listen {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen(address)?),
             None => None,
         };
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
@@ -135,8 +135,18 @@ impl Handle {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+/// Handshakes that may wait to be accepted; the system lowers it to its own limit. A thousand
+/// clients that come back at once must not be turned away.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| StartError::Listen { address, error })
 }
 
 fn serve(
