@@ -4,3 +4,4 @@
 
 mod catch_up;
 mod late;
+mod upkeep;
