@@ -146,7 +146,9 @@ impl Naive {
 
     pub(super) fn purge(&mut self, topic: &Topic) -> u64 {
         let kept: Vec<u64> = self.kept_of(topic).map(|entry| entry.sequence).collect();
-        kept.iter().for_each(|&sequence| self.forget(sequence));
+        for &sequence in &kept {
+            self.forget(sequence);
+        }
         kept.len() as u64
     }
 
