@@ -343,7 +343,9 @@ fn what_is_past_its_age_makes_room_before_what_is_not() {
     let (count, age) = (0, 1);
     let fill = [publish(count, 0, 1), publish(age, 100, 24), Step::Pass(100)];
     let over = [publish(count, 5000, 1), Step::Totals];
-    fill.into_iter().chain(over).for_each(|step| pair.step(step));
+    for step in fill.into_iter().chain(over) {
+        pair.step(step);
+    }
     assert_eq!(pair.naive.kept().count(), 2);
 }
 
@@ -353,7 +355,9 @@ fn a_message_does_not_stand_for_one_that_was_past_its_age() {
     let old = 5;
     let open = Step::Open { filters: vec![3], back: Some(u8::MAX), messages: 9, bytes: 9000 };
     let steps = [open, publish(old, 0, 6), Step::Pass(100), publish(old, 0, 1), Step::Read(0)];
-    steps.into_iter().for_each(|step| pair.step(step));
+    for step in steps {
+        pair.step(step);
+    }
     assert_eq!(pair.readers[0].start, (6, 0), "the reader was told of a loss");
 }
 
