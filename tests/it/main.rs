@@ -7,7 +7,11 @@
 mod harness;
 
 mod dialogues;
+mod drain;
 mod handshake;
+mod http;
+mod limits;
+mod metrics;
 mod must_hold;
 mod pace;
 mod presence;
