@@ -109,9 +109,12 @@ async fn get(app: &App, caller: &Arc<Caller>, uri: &Uri, media: Media) -> Answer
     };
     let raw = |name: &str, text: Option<String>| match text.filter(|text| !text.is_empty()) {
         None => Ok(None),
-        Some(text) => RawValue::from_string(text)
-            .map(Some)
-            .map_err(|error| format!("the parameter {name} is not JSON: {error}")),
+        Some(text) => match RawValue::from_string(text) {
+            Ok(value) if value.get().starts_with('{') => Ok(Some(value)),
+            Ok(value) if value.get() == "null" => Ok(None),
+            Ok(_) => Err(format!("the parameter {name} must be a JSON object")),
+            Err(error) => Err(format!("the parameter {name} is not JSON: {error}")),
+        },
     };
     let variables = raw("variables", parameters.variables);
     let extensions = raw("extensions", parameters.extensions);

@@ -7,8 +7,12 @@
 mod harness;
 
 mod dialogues;
+mod drain;
 mod engines;
 mod handshake;
+mod http;
+mod limits;
+mod metrics;
 mod must_hold;
 mod pace;
 mod presence;

@@ -78,6 +78,12 @@ impl Peer {
         self.send_text(&message.to_string()).await;
     }
 
+    /// Sends to a broker that may have closed meanwhile, as will be heard.
+    pub(crate) async fn try_send(&mut self, message: &Value) {
+        let sent = self.socket.send(Message::text(message.to_string()));
+        drop(wait::within("a text to be sent", sent).await);
+    }
+
     /// Sends any text.
     pub(crate) async fn send_text(&mut self, text: &str) {
         let sent = self.socket.send(Message::text(text));
