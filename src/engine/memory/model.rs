@@ -14,7 +14,7 @@ use self::naive::{Entry, Expected, Fate, Naive};
 use self::steps::{Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
 use super::read::Looks;
 use super::{Memory, Options};
-use crate::engine::{Accept, Engine, Error, From, IfLast, Limit, Publish, Reply, Sink};
+use crate::engine::{Accept, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::json::Json;
@@ -42,7 +42,7 @@ struct Pair {
 
 struct Reader {
     filters: Filters,
-    from: From,
+    from: ReadFrom,
     /// The naive engine's own: after which place, and from which moment on.
     start: (u64, u64),
     limit: Limit,
@@ -101,7 +101,8 @@ impl Pair {
             Step::Open { filters: indices, back, messages, bytes } => {
                 let head = self.naive.head();
                 let after = back.map(|back| (head + 1).saturating_sub(u64::from(back) / 4));
-                let from = after.map_or(From::Earliest, |after| From::After(Sequence(after)));
+                let from =
+                    after.map_or(ReadFrom::Earliest, |after| ReadFrom::After(Sequence(after)));
                 let start = (after.unwrap_or_default(), 0);
                 let limit = Limit { messages, bytes };
                 let filters = filters(&indices);
@@ -196,7 +197,7 @@ impl Pair {
 
     fn read(&mut self, index: usize) {
         let Some(reader) = self.readers.get_mut(index) else { return };
-        if reader.from == From::Earliest {
+        if reader.from == ReadFrom::Earliest {
             reader.start = (0, self.naive.moment);
         }
         let head = self.naive.head();
@@ -225,7 +226,7 @@ impl Pair {
                 let is_due = lost > after || after > head || after < self.naive.floor;
                 let is_exact = lost <= place && place <= lost.max(self.naive.floor).max(head);
                 assert!(is_due && is_exact, "{after} {place} {lost} {}", self.naive.floor);
-                reader.from = From::After(earliest.sequence);
+                reader.from = ReadFrom::After(earliest.sequence);
                 reader.start = (place, 0);
                 let again = self.memory.read(&reader.filters, reader.from, reader.limit);
                 assert!(now(again).is_ok(), "the earliest position has to work");
@@ -343,7 +344,9 @@ fn what_is_past_its_age_makes_room_before_what_is_not() {
     let (count, age) = (0, 1);
     let fill = [publish(count, 0, 1), publish(age, 100, 24), Step::Pass(100)];
     let over = [publish(count, 5000, 1), Step::Totals];
-    fill.into_iter().chain(over).for_each(|step| pair.step(step));
+    for step in fill.into_iter().chain(over) {
+        pair.step(step);
+    }
     assert_eq!(pair.naive.kept().count(), 2);
 }
 
@@ -353,7 +356,9 @@ fn a_message_does_not_stand_for_one_that_was_past_its_age() {
     let old = 5;
     let open = Step::Open { filters: vec![3], back: Some(u8::MAX), messages: 9, bytes: 9000 };
     let steps = [open, publish(old, 0, 6), Step::Pass(100), publish(old, 0, 1), Step::Read(0)];
-    steps.into_iter().for_each(|step| pair.step(step));
+    for step in steps {
+        pair.step(step);
+    }
     assert_eq!(pair.readers[0].start, (6, 0), "the reader was told of a loss");
 }
 
