@@ -1,4 +1,4 @@
-//! Errors as clients see them: a message, where, and a code of the contract.
+//! Errors as clients see them: a message, where, and a code that `docs/errors.md` explains.
 
 use async_graphql::parser::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -48,7 +48,7 @@ pub enum SchemaError {
     Whole(String),
 }
 
-/// The codes of the contract, section 5, and the customary ones for documents.
+/// The codes of `docs/errors.md`: the broker's own, and the customary ones for documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// A topic is not valid.
