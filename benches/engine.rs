@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tidings::engine::memory::{Memory, Options};
 use tidings::engine::retention::{Keep, Retention, Rule};
-use tidings::engine::{Engine, From, Limit, Publish, Reply, Sink};
+use tidings::engine::{Engine, Limit, Publish, ReadFrom, Reply, Sink};
 use tidings::message::cursor::{Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::json::Json;
@@ -48,8 +48,7 @@ impl Sink for Nobody {
 }
 
 fn keep(last: u64, conflate: bool) -> Retention {
-    let keep = Keep { last: Some(last), ..Keep::default() };
-    let keep = Keep { bytes: None, ..keep };
+    let keep = Keep { last: Some(last), age: Some(Duration::from_mins(10)), bytes: None };
     let filter = Filter::parse(">").unwrap();
     Retention { rules: vec![Rule { filter, keep, conflate }], default: keep }
 }
@@ -126,7 +125,7 @@ fn holes() {
     report("append, keep 1 beside an old message", start.elapsed(), APPENDS);
     let filters = filters("quotes.*");
     measure("read all that is kept past the holes", || {
-        page(&engine, &filters, From::Earliest, 1000)
+        page(&engine, &filters, ReadFrom::Earliest, 1000)
     });
 }
 
@@ -153,7 +152,7 @@ fn reads() {
     ];
     for (filter, back, count) in table {
         let filters = filters(filter);
-        let from = From::After(Sequence(head - back));
+        let from = ReadFrom::After(Sequence(head - back));
         measure(&format!("read up to {count} of {filter} from {back} back"), || {
             page(&engine, &filters, from, count)
         });
@@ -167,7 +166,7 @@ fn reads() {
 }
 
 /// Reads one page and says how many messages it had.
-fn page(engine: &Memory, filters: &Filters, from: From, messages: usize) -> usize {
+fn page(engine: &Memory, filters: &Filters, from: ReadFrom, messages: usize) -> usize {
     match engine.read(filters, from, Limit { messages, bytes: usize::MAX }) {
         Reply::Now(Some(Ok(batch))) => black_box(batch).messages.len(),
         other => panic!("a page was expected: {other:?}"),

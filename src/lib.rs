@@ -10,7 +10,7 @@
 //! | 2 | `connection` |
 //! | 3 | `graphql` |
 //! | 4 | `broker` |
-//! | 5 | `engine`, `auth`, `protocol`, `websocket`, `plan` |
+//! | 5 | `engine`, `protocol`, `websocket`, `plan` |
 //! | 6 | `message` |
 
 pub mod cli;

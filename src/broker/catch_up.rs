@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Batch, From};
+use crate::engine::{Batch, ReadFrom};
 use crate::message::Message;
 use crate::message::cursor::Sequence;
 use crate::message::time::Timestamp;
@@ -23,12 +23,12 @@ use crate::plan::Select;
 /// Where a catch-up stands.
 #[derive(Debug)]
 pub struct CatchUp {
-    from: From,
+    from: ReadFrom,
     /// A read has reached this place and its messages are taken: the feed may be joined here.
     reached: Option<Sequence>,
     /// Messages before this time are passed over.
     since: Option<Timestamp>,
-    /// Reads at [`From::After`] that lost messages begin anew with what is kept: true only for
+    /// Reads at [`ReadFrom::After`] that lost messages begin anew with what is kept: true only for
     /// `since`, which asks for a time and not for completeness.
     lenient: bool,
 }
@@ -37,20 +37,20 @@ pub struct CatchUp {
 #[derive(Debug)]
 pub enum Step {
     /// Read from here.
-    Read(From),
+    Read(ReadFrom),
     /// Join the feed at this place, if it is not too far behind.
     Join(Sequence),
 }
 
 impl CatchUp {
     /// Begins at a place of the log.
-    pub fn from(from: From) -> Self {
+    pub fn from(from: ReadFrom) -> Self {
         Self { from, reached: None, since: None, lenient: false }
     }
 
     /// Begins with what was accepted at this time or later; `before` is the place before that.
     pub fn since(time: Timestamp, before: Sequence) -> Self {
-        Self { from: From::After(before), reached: None, since: Some(time), lenient: true }
+        Self { from: ReadFrom::After(before), reached: None, since: Some(time), lenient: true }
     }
 
     /// What comes next.
@@ -74,7 +74,7 @@ impl CatchUp {
     pub fn may_begin_anew(&mut self) -> bool {
         let may = self.lenient;
         self.lenient = false;
-        self.from = From::Earliest;
+        self.from = ReadFrom::Earliest;
         may
     }
 

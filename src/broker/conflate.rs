@@ -25,10 +25,14 @@ pub struct Conflater {
     due: VecDeque<(Instant, Box<str>)>,
 }
 
+/// What is known of one conflation key.
 #[derive(Debug)]
 struct Key {
+    /// When its next message may go out.
     free_from: Instant,
+    /// The newest message that is held back.
     waiting: Option<Arc<Message>>,
+    /// With `distinct`: a hash of what was sent last.
     sent: Option<u64>,
 }
 
@@ -89,7 +93,7 @@ impl Conflater {
         None
     }
 
-    /// Does a message wait for its time?
+    /// Does a message wait for its time? Looks at up to 10,000 keys: asked at keep-alives only.
     pub fn holds_back(&self) -> bool {
         self.keys.values().any(|key| key.waiting.is_some())
     }

@@ -9,7 +9,7 @@ pub trait Directory: Send + Sync + 'static {
     /// Some connections in the order of their ids, beginning after an id.
     fn connections(&self, first: usize, after: Option<&str>) -> ConnectionPage;
 
-    /// Closes the connections with this id, this subject or both with 1008 and the reason, and
+    /// Closes the connection with this id and those of this subject with 1008 and the reason, and
     /// says how many. Returns at once; the closing handshakes follow.
     fn disconnect(&self, connection: Option<&str>, subject: Option<&str>, reason: &str) -> u64;
 }

@@ -67,9 +67,11 @@ pub struct Feeds {
     counters: Arc<Counters>,
 }
 
+/// What the order mutex guards.
 #[derive(Debug)]
 struct Order {
     routes: Routes,
+    /// Feeds with members, by their ids.
     feeds: Slab<Routed>,
     ids: rustc_hash::FxHashMap<FeedKey, FeedId>,
     recent: Recent,

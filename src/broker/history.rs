@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::catch_up::passes;
 use super::{Broker, Error};
-use crate::engine::{Error as EngineError, From, Limit};
+use crate::engine::{Error as EngineError, Limit, ReadFrom};
 use crate::message::Message;
 use crate::message::cursor::{Cursor, Sequence};
 use crate::message::time::Timestamp;
@@ -83,7 +83,7 @@ impl Broker {
             Some(time) => Some(self.engine.before_time(time).await?),
             None => None,
         };
-        let mut from = after.map_or(From::Earliest, From::After);
+        let mut from = after.map_or(ReadFrom::Earliest, ReadFrom::After);
         let mut page = Page { has_previous: after.is_some(), ..Page::default() };
         let mut bytes = 0;
         loop {
@@ -122,7 +122,7 @@ impl Broker {
         if let Some(after) = after {
             // One message is enough to learn whether the range has lost any.
             let probe = Limit { messages: 1, bytes: 1 };
-            self.engine.read(&request.select.filters, From::After(after), probe).await?;
+            self.engine.read(&request.select.filters, ReadFrom::After(after), probe).await?;
         }
         let mut end = before;
         let mut page = Page { has_next: before.is_some(), ..Page::default() };

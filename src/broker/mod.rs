@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use quick_cache::Weighter;
 use tokio::sync::Notify;
 
-use crate::engine::{Engine, Error as EngineError, From as ReadFrom, Limit, Publish, Reply};
+use crate::engine::{Engine, Error as EngineError, Limit, Publish, ReadFrom, Reply};
 use crate::message::cursor::{Cursor, Sequence};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;

@@ -11,6 +11,7 @@ use super::address::{Address, Target};
 use super::client::{self, After, Client, Event, Fault, Operation, Outcome};
 use super::output::{Output, say};
 use super::{Error, output, socket};
+use crate::protocol::close::CloseCode;
 
 /// Prints messages as they come; resumes where it was when the connection is lost
 #[derive(Debug, Args)]
@@ -259,9 +260,13 @@ fn or_lost(error: client::Error) -> Result<End, Error> {
 /// Is it worth to come back?
 fn may_pass(error: &client::Error) -> bool {
     match error {
-        client::Error::Closed { code, .. } => {
-            matches!(code, 1001 | 1005 | 1006 | 1011..=1014 | 4408)
-        }
+        client::Error::Closed { code, .. } => match CloseCode::from_number(*code) {
+            // Nothing more comes; and the token that was refused is the only one there is.
+            Some(CloseCode::Normal | CloseCode::Forbidden) => false,
+            Some(code) => code.may_return(),
+            // Not the broker's: the connection broke, or a proxy's did.
+            None => matches!(code, 1005 | 1006 | 1014),
+        },
         client::Error::NoAck => true,
         client::Error::Socket(error) => match error {
             socket::Error::Refused(_)
@@ -282,10 +287,10 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again() {
         let closed = |code| client::Error::Closed { code, reason: String::new() };
-        for code in [1001, 1006, 1012, 1013] {
+        for code in [1001, 1005, 1006, 1012, 1013, 1014, 4408] {
             assert!(may_pass(&closed(code)), "{code}");
         }
-        for code in [1000, 1002, 1008, 4400, 4401, 4403, 4406, 4409, 4429] {
+        for code in [1000, 1002, 1008, 1011, 4400, 4401, 4403, 4406, 4409, 4429] {
             assert!(!may_pass(&closed(code)), "{code}");
         }
         let status = |status: &str| {

@@ -18,6 +18,7 @@ pub struct Key {
 
 /// What a variable's name stands for.
 pub(super) enum Lookup {
+    /// The variable of this key.
     Key(&'static Key),
     /// Meant to be a key, but there is none: the nearest variable.
     Nearest(String),
@@ -90,7 +91,7 @@ pub const KEYS: &[Key] = &[
         "limits.subscriptions_per_connection",
         "1000",
         Slot::Count(|c| &mut c.limits.subscriptions_per_connection),
-        "Running operations of one connection.",
+        "Subscriptions of one connection; queries and mutations under way are bounded besides.",
     ),
     key(
         "limits.message_bytes",
@@ -102,7 +103,7 @@ pub const KEYS: &[Key] = &[
         "limits.payload_bytes",
         "256KiB",
         Slot::Size(|c| &mut c.limits.payload_bytes),
-        "One payload.",
+        "One payload with its headers.",
     ),
     key(
         "limits.outbox_bytes",

@@ -28,7 +28,7 @@ fn fault(text: &str) -> String {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_are_those_of_the_documents() {
     let config = defaults();
     assert_eq!(config.server.listen, SocketAddr::from(([127, 0, 0, 1], 4000)));
     assert_eq!(config.server.admin_listen, Some(SocketAddr::from(([127, 0, 0, 1], 4001))));

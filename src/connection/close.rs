@@ -15,7 +15,8 @@ use crate::websocket::frame::Opcode;
 pub(super) const ABNORMAL: u16 = 1006;
 
 impl Shard {
-    /// Begins the closing handshake, after what waits in the outbox.
+    /// Begins the closing handshake. Frames that wait go out before it; results that wait do not,
+    /// for their subscriptions end here: who comes back resumes from the last result it has.
     pub(super) fn close(&self, state: &mut State, key: Key, code: u16, reason: &str) {
         let until = Instant::now() + self.options.close_timeout;
         self.send_close(state, key, code, reason, Phase::Closing { until });
@@ -55,7 +56,7 @@ impl Shard {
         let before = connection.outbox.bytes();
         let limits = self.outbox_limits(connection.unsent.len());
         if connection.outbox.push_frame(close.clone(), None, limits) == Err(Full) {
-            // A slow subscriber: what waits for it is lost to it, and it resumes elsewhere.
+            // Full, whatever the reason to close: what waits is given up for the close frame.
             connection.outbox.clear();
             let _ = connection.outbox.push_frame(close, None, limits);
         }

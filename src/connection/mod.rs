@@ -37,9 +37,9 @@ use registry::{Permit, Registry};
 /// What connections are held to.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Bounds of an outbox.
+    /// Most bytes that wait for one socket, headers of frames included.
     pub outbox_bytes_max: usize,
-    /// Bounds of an outbox.
+    /// Most results and other frames that wait for one socket.
     pub outbox_messages_max: usize,
     /// Most bytes of a client's message.
     pub message_bytes_max: usize,
@@ -74,13 +74,12 @@ pub struct Upgraded {
     pub permit: Permit,
 }
 
-/// The threads that own the connections.
+/// The threads that own the connections; they end when this is dropped.
 #[derive(Debug)]
 pub struct Shards {
     sockets: Vec<mpsc::Sender<Upgraded>>,
     registry: Arc<Registry>,
     drain: watch::Sender<Option<Duration>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 /// Sockets that may wait for a shard to take them over.
@@ -101,7 +100,7 @@ impl Shards {
         options: &Options,
     ) -> Result<Self, StartError> {
         let (drain, drains) = watch::channel(None);
-        let (mut sockets, mut threads) = (Vec::new(), Vec::new());
+        let mut sockets = Vec::new();
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
             let seed = shard::Seed {
@@ -113,10 +112,10 @@ impl Shards {
                 sockets: receiver,
                 drain: drains.clone(),
             };
-            threads.push(shard::spawn(seed)?);
+            shard::spawn(seed)?;
             sockets.push(sender);
         }
-        Ok(Self { sockets, registry: registry.clone(), drain, threads })
+        Ok(Self { sockets, registry: registry.clone(), drain })
     }
 
     /// Hands a socket to the shard with this number, modulo their count.
@@ -131,15 +130,6 @@ impl Shards {
         let deadline = tokio::time::Instant::now() + within;
         while self.registry.open() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Ends the threads.
-    pub fn stop(self) {
-        drop(self.sockets);
-        for thread in self.threads {
-            // A shard that panicked has said so already.
-            let _ = thread.join();
         }
     }
 }

@@ -26,7 +26,8 @@ pub(super) struct Operation {
     pub(super) head: Box<[u8]>,
     /// Tells it from earlier users of its place.
     pub(super) serial: u32,
-    /// Messages kept from the subscriber since its last result.
+    /// Messages kept from the subscriber since its last result; its next one tells it, so what is
+    /// kept from it after its last result ever is told to administrators only.
     pub(super) dropped: u64,
     /// The feed and the place among its members, once it is live.
     pub(super) member: Option<Member>,

@@ -209,17 +209,15 @@ impl Directory for Registry {
         ConnectionPage { connections, total, has_next }
     }
 
-    fn disconnect(&self, connection: Option<&str>, subject: Option<&str>, reason: &str) -> u64 {
-        // No connection has a subject before tokens are configured.
-        if subject.is_some() {
+    fn disconnect(&self, connection: Option<&str>, _subject: Option<&str>, reason: &str) -> u64 {
+        // Without tokens no connection has a subject, so a subject names none.
+        let named = connection.and_then(|id| self.entries.get(id).map(|e| e.value().clone()));
+        let Some(entry) = named.filter(|entry| !entry.is_ending.swap(true, Ordering::Relaxed))
+        else {
             return 0;
-        }
-        let matching = connection.and_then(|id| self.entries.get(id).map(|e| e.value().clone()));
-        let Some(entry) = matching else { return 0 };
-        if entry.is_ending.swap(true, Ordering::Relaxed) {
-            return 0;
-        }
-        self.ended[entry.shard].tell(entry.id.clone(), reason);
+        };
+        let Some(ended) = self.ended.get(entry.shard) else { return 0 };
+        ended.tell(entry.id.clone(), reason);
         1
     }
 }

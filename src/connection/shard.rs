@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -54,14 +53,15 @@ const READ_BYTES: usize = 64 << 10;
 const EVENTS_PER_FLUSH: usize = 32;
 
 /// Starts the thread of a shard. It ends when nobody can hand it sockets any more.
-pub(super) fn spawn(seed: Seed) -> Result<JoinHandle<()>, StartError> {
+pub(super) fn spawn(seed: Seed) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let name = format!("shard-{}", seed.number);
     let thread = std::thread::Builder::new().name(name);
-    Ok(thread.spawn(move || {
+    thread.spawn(move || {
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, run(seed));
-    })?)
+    })?;
+    Ok(())
 }
 
 async fn run(seed: Seed) {

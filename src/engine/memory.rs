@@ -23,7 +23,7 @@ use self::list::Listing;
 use self::ring::{Ring, Tail};
 use self::state::{Accepted, State};
 use super::retention::Retention;
-use super::{Accept, Batch, Engine, Error, From, Kept, Limit, Publish, Reply, Sink};
+use super::{Accept, Batch, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
 use crate::message::Receipt;
 use crate::message::cursor::{Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
@@ -158,7 +158,7 @@ impl Engine for Memory {
         Reply::now(Ok(receipts))
     }
 
-    fn read(&self, filters: &Filters, from: From, limit: Limit) -> Reply<Batch> {
+    fn read(&self, filters: &Filters, from: ReadFrom, limit: Limit) -> Reply<Batch> {
         Reply::now(self.fresh().read(filters, from, limit))
     }
 

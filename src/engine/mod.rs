@@ -45,10 +45,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Messages that match, in log order, beginning after a place. May stop early at its own
     /// convenience; [`Batch::upto`] then is less than [`head`](Self::head), and the caller goes on
-    /// with [`From::onward`]. [`Error::Expired`] when a matching topic lost a message after `from`,
+    /// with [`ReadFrom::onward`]. [`Error::Expired`] when a matching topic lost a message after `from`,
     /// except one that a newer message of the same key replaced in a conflating topic: those are
     /// counted in [`Batch::conflated`]. A place beyond the head belongs to no log, so it is expired.
-    fn read(&self, filters: &Filters, from: From, limit: Limit) -> Reply<Batch>;
+    fn read(&self, filters: &Filters, from: ReadFrom, limit: Limit) -> Reply<Batch>;
 
     /// Kept messages that match, newest first, beginning before a place (`None`: the newest).
     /// Stops early as [`read`](Self::read) does, with `upto` the place before which the caller
@@ -112,12 +112,12 @@ pub enum IfLast {
 
 /// Where a read begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum ReadFrom {
     /// With the oldest message kept; what was lost before this read is not missed.
     Earliest,
     /// After this place.
     After(Sequence),
-    /// Where a read from [`From::Earliest`] stopped: only what was lost since then is missed.
+    /// Where a read from [`ReadFrom::Earliest`] stopped: only what was lost since then is missed.
     Rest {
         /// The place.
         after: Sequence,
@@ -126,7 +126,7 @@ pub enum From {
     },
 }
 
-impl From {
+impl ReadFrom {
     /// Where the read goes on after it returned this batch.
     #[must_use]
     pub fn onward(self, batch: &Batch) -> Self {
@@ -157,7 +157,7 @@ pub struct Batch {
     /// Matching messages in the range that newer ones of the same key have replaced; 0 for
     /// [`Engine::read_back`] and [`Engine::last`].
     pub conflated: u64,
-    /// How much the engine had forgotten when it read, as a number of its own; see [`From::Rest`].
+    /// How much the engine had forgotten when it read, as a number of its own; see [`ReadFrom::Rest`].
     pub moment: u64,
 }
 

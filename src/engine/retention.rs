@@ -32,7 +32,7 @@ pub struct Rule {
 }
 
 /// The rules of all topics: the first that matches holds, or else the default.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// In order of precedence.
     pub rules: Vec<Rule>,
@@ -98,13 +98,6 @@ pub fn later(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_micros(time.as_micros().saturating_add(micros))
 }
 
-impl Default for Keep {
-    /// What generic topics keep (contract, section 7).
-    fn default() -> Self {
-        Self { last: Some(1000), age: Some(Duration::from_mins(10)), bytes: Some(1 << 20) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +139,8 @@ mod tests {
             conflate,
         };
         let rules = vec![rule("a.b", 1, true), rule("a.*", 2, false), rule("a.>", 3, true)];
-        let retention = Retention { rules, default: Keep::default() };
+        let default = Keep { last: Some(1000), ..Keep::EVERYTHING };
+        let retention = Retention { rules, default };
         let table = [
             ("a.b", Some(1), true),
             ("a.c", Some(2), false),

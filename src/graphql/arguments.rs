@@ -140,5 +140,5 @@ fn wrong(fault: &Fault) -> Error {
         Segment::Index(index) => index.to_string(),
     });
     let place = steps.collect::<Vec<_>>().join(".");
-    Error::argument(name, format!("the argument `{place}` {}", fault.message))
+    fault.error(name, false, format!("the argument `{place}` {}", fault.message))
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{
-    ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType,
+    ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
+    SelectionSet,
 };
 use async_graphql::parser::{Error as ParseError, parse_query};
 use async_graphql::{Name, Positioned};
-use async_graphql_value::ConstValue;
+use async_graphql_value::{ConstValue, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -16,8 +17,8 @@ use super::error::{Code, Error};
 use super::limits::{self, Limits};
 use super::positions;
 use super::registry::Registry;
-use super::select::{Collector, Selection};
-use super::types::{TypeId, Types};
+use super::select::{self, Collector};
+use super::types::{Kind, Scalar, TypeId, Types};
 use super::variables::{Definition, Variables};
 
 /// The fragments of a document by name.
@@ -44,7 +45,7 @@ pub struct Operation {
     /// The type of the root.
     pub root: TypeId,
     /// The fields, when they are the same whatever the variables.
-    fields: OnceLock<Arc<Selection>>,
+    fields: OnceLock<Arc<select::Selection>>,
 }
 
 /// Documents that were used lately.
@@ -125,7 +126,7 @@ impl Document {
         operation: &Operation,
         types: &Types,
         variables: &Variables<'_>,
-    ) -> Result<Arc<Selection>, Error> {
+    ) -> Result<Arc<select::Selection>, Error> {
         if let Some(fields) = operation.fields.get() {
             return Ok(fields.clone());
         }
@@ -142,16 +143,43 @@ impl Document {
 fn variables(operation: &OperationDefinition, types: &Types) -> Vec<Definition> {
     let definitions = operation.variable_definitions.iter().filter_map(|definition| {
         let default = definition.node.default_value.as_ref();
+        let name = definition.node.name.node.as_str();
+        // Validation has found the types of all variables.
+        let ty = types.resolve(&definition.node.var_type.node)?;
+        let is_json = matches!(types.named(ty.innermost()).kind, Kind::Scalar(Scalar::Json));
         Some(Definition {
-            name: definition.node.name.node.as_str().into(),
-            // Validation has found the types of all variables.
-            ty: types.resolve(&definition.node.var_type.node)?,
+            name: name.into(),
+            is_payload: is_json && is_published(&operation.selection_set.node, name),
+            ty,
             ty_text: definition.node.var_type.node.to_string().into(),
             default: default.map(|value| ConstValue::into_value(value.node.clone())),
             position: definition.pos,
         })
     });
     definitions.collect()
+}
+
+/// Does a field of the root publish this variable, alone or within a literal?
+fn is_published(root: &SelectionSet, variable: &str) -> bool {
+    root.items.iter().any(|item| match &item.node {
+        Selection::Field(field) => {
+            let mut arguments = field.node.arguments.iter();
+            arguments.any(|(name, value)| is_payload(&name.node, &value.node, variable))
+        }
+        // Written so by nobody: what is wrong there counts as a wrong argument.
+        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => false,
+    })
+}
+
+fn is_payload(name: &str, value: &Value, variable: &str) -> bool {
+    match value {
+        Value::Variable(used) => name == "payload" && **used == *variable,
+        Value::List(items) => items.iter().any(|item| is_payload(name, item, variable)),
+        Value::Object(fields) => fields.iter().any(|(field, value)| {
+            is_payload(if name == "payload" { name } else { field }, value, variable)
+        }),
+        _ => false,
+    }
 }
 
 fn syntax(error: &ParseError) -> Error {

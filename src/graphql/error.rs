@@ -1,4 +1,4 @@
-//! Errors as clients see them: a message, where, and a code of the contract.
+//! Errors as clients see them: a message, where, and a code that `docs/errors.md` explains.
 
 use async_graphql::parser::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -9,7 +9,6 @@ use crate::broker::admission::TooFast;
 use crate::broker::presence::LostTrack;
 use crate::engine;
 use crate::message::cursor::{Cursor, CursorError};
-use crate::message::json::JsonError;
 use crate::message::time::TimestampError;
 use crate::message::topic::NameError;
 use crate::plan::pointer::PointerError;
@@ -48,7 +47,7 @@ pub enum SchemaError {
     Whole(String),
 }
 
-/// The codes of the contract, section 5, and the customary ones for documents.
+/// The codes of `docs/errors.md`: the broker's own, and the customary ones for documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// A topic is not valid.
@@ -157,6 +156,14 @@ impl Error {
         Self::new(Code::BadArgument, message).with("argument", name)
     }
 
+    /// A payload that does not fit: what is wrong where inside of it, and that in a sentence.
+    pub fn payload(path: &[Segment], fault: &str, message: impl Into<String>) -> Self {
+        // Cannot fail: strings and numbers.
+        let path = serde_json::to_value(path).unwrap_or_default();
+        let faults = serde_json::json!([{ "path": path, "message": fault }]);
+        Self::new(Code::BadPayload, message).with("path", path).with("faults", faults)
+    }
+
     /// Adds an extension.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
@@ -210,12 +217,6 @@ impl From<TimestampError> for Error {
 impl From<PointerError> for Error {
     fn from(error: PointerError) -> Self {
         Self::argument("where", error.to_string())
-    }
-}
-
-impl From<JsonError> for Error {
-    fn from(error: JsonError) -> Self {
-        Self::new(Code::BadPayload, error.to_string())
     }
 }
 

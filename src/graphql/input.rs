@@ -9,7 +9,7 @@ use async_graphql_value::{Name, Value as Literal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::Segment;
+use super::error::{Error, Segment};
 use super::raw;
 use super::types::{Input, Kind, Scalar, Shape, Type, TypeId, Types};
 use super::variables::Variables;
@@ -52,6 +52,22 @@ pub struct Fault {
     pub path: Vec<Segment>,
     /// What is wrong and what would be right.
     pub message: String,
+}
+
+impl Fault {
+    /// The error, in a sentence about the argument or variable; `is_payload`: that is a payload.
+    pub fn error(&self, argument: &str, is_payload: bool, message: String) -> Error {
+        let is_key =
+            |segment: &Segment| matches!(segment, Segment::Key(key) if **key == *"payload");
+        let within = match self.path.iter().position(is_key) {
+            _ if is_payload => self.path.get(..),
+            at => at.and_then(|at| self.path.get(at + 1..)),
+        };
+        match within {
+            Some(path) => Error::payload(path, &self.message, message).with("argument", argument),
+            None => Error::argument(argument, message),
+        }
+    }
 }
 
 /// One coercion: what it may look up, where it is, and what it has found.

@@ -190,18 +190,11 @@ fn items(refused: Vec<Option<Error>>, results: Vec<Result<Receipt, EngineError>>
     Outcome { node, errors }
 }
 
-fn null_payload() -> Error {
-    let message = "`payload` must not be null; to say that there is nothing, publish {}";
-    let faults = serde_json::json!([{ "path": [], "message": message }]);
-    Error::new(Code::BadPayload, message)
-        .with("path", Json::Array(Vec::new()))
-        .with("faults", faults)
-}
-
 /// What `publish` and the items of `publishMany` have in common.
 fn bind(broker: &Broker, client: &Client, arguments: &Arguments<'_>) -> Result<Publish, Error> {
     let topic = arguments.topic("topic")?;
-    let payload = arguments.json("payload").ok_or_else(null_payload)?.clone();
+    let no_payload = || Error::payload(&[], "must not be null", "`payload` must not be null");
+    let payload = arguments.json("payload").ok_or_else(no_payload)?.clone();
     let headers = arguments.json("headers").cloned();
     let headers_bytes = headers.as_ref().map_or(0, |headers| headers.as_str().len());
     broker.check_payload(payload.as_str().len() + headers_bytes)?;

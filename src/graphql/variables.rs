@@ -20,6 +20,8 @@ pub struct Definition {
     pub ty_text: Box<str>,
     /// The value when none is given.
     pub default: Option<Literal>,
+    /// It is published as a payload, or as a part of one.
+    pub is_payload: bool,
     /// Where it is declared.
     pub position: Pos,
 }
@@ -68,7 +70,7 @@ fn wrong(definition: &Definition, fault: &Fault) -> Error {
     let place =
         if fault.path.is_empty() { String::new() } else { format!(" at {}", at(name, fault)) };
     let message = format!(r#"Variable "${name}" got an invalid value{place}: {}"#, fault.message);
-    Error::argument(name, message).at(definition.position)
+    fault.error(name, definition.is_payload, message).at(definition.position)
 }
 
 fn missing(definition: &Definition) -> Error {

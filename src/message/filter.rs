@@ -42,11 +42,6 @@ impl Filter {
         !self.tokens().any(|token| token == "*" || token == ">")
     }
 
-    /// The topic that an exact filter names.
-    pub fn as_topic(&self) -> Option<Topic> {
-        if self.is_exact() { Topic::parse(&self.0).ok() } else { None }
-    }
-
     /// The text before the first wildcard: every matching topic begins with it.
     pub fn literal_prefix(&self) -> &str {
         let mut end = 0;

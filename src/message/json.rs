@@ -31,7 +31,8 @@ impl Json {
         Ok(checked)
     }
 
-    /// The JSON text of a tree.
+    /// The JSON text of a tree, which must be at most 127 levels deep: so is all that `serde_json`
+    /// parsed, and all that the broker makes itself.
     pub fn from_value(value: &Value) -> Self {
         Self(value.to_string().into())
     }

@@ -12,7 +12,8 @@ pub struct Timestamp(i64);
 pub struct TimestampError(String);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch; a value beyond year 9999 becomes the last moment of it.
+    /// From microseconds since the Unix epoch; what lies outside of the years -9999 to 9999 becomes
+    /// the first or last moment in them.
     pub fn from_micros(micros: i64) -> Self {
         let second = 1_000_000;
         let least = jiff::Timestamp::MIN.as_second() * second;

@@ -1,4 +1,4 @@
-//! Topics: 1 to 32 tokens joined by `.`, at most 255 bytes (contract, section 1).
+//! Topics: 1 to 32 tokens joined by `.`, at most 255 bytes.
 
 use std::borrow::Borrow;
 use std::fmt;

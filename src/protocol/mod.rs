@@ -1,6 +1,8 @@
-//! Text messages of one connection come in, with the time and what the layer above decided.
-//! Actions go out: start or stop an operation, send this text, close with that code.
-//! Nothing here knows of sockets, of clocks, or of what GraphQL makes of a request.
+//! One connection's conversation: who may speak when, and which operations there are.
+//!
+//! Comes in: text messages, the time, and what the layer above decided. Goes out: actions, to start
+//! or stop an operation, to send a text, to close with a code. Knows nothing of: sockets, clocks,
+//! what GraphQL makes of a request.
 
 pub mod session;
 

@@ -41,7 +41,6 @@ pub struct Session {
     deadline: Option<Instant>,
     dialect: Dialect,
     state: State,
-    resume: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +67,6 @@ impl Session {
             deadline: now.checked_add(options.init_timeout),
             dialect,
             state: State::Opened,
-            resume: false,
         }
     }
 
@@ -185,7 +183,6 @@ impl Session {
             return;
         }
         self.state = State::Acknowledged;
-        self.resume = resume;
         match self.dialect {
             Dialect::TransportWs => {
                 self.send(write::ack(payload));
@@ -285,29 +282,9 @@ impl Session {
         if self.actions.is_empty() { None } else { Some(self.actions.remove(0)) }
     }
 
-    /// Whether the client was let in, and is still.
-    pub fn is_acknowledged(&self) -> bool {
-        self.state == State::Acknowledged
-    }
-
-    /// Whether the client asked for positions with its results.
-    pub const fn resume(&self) -> bool {
-        self.resume
-    }
-
     /// Which protocol is spoken.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
-    }
-
-    /// Whether this use of an operation id goes on; results of others must not be sent.
-    pub fn is_active(&self, id: &OperationId) -> bool {
-        self.operations.holds(id)
-    }
-
-    /// Operations that have not ended.
-    pub fn operations(&self) -> usize {
-        self.operations.len()
     }
 
     fn send(&mut self, text: String) {

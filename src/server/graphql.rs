@@ -4,20 +4,22 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Query, Request as HttpRequest};
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_TYPE, HeaderMap, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_TYPE, HeaderMap,
+    RETRY_AFTER, VARY,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{App, origin};
+use super::{App, RETRY_AFTER_SECONDS, origin};
 use crate::graphql::request::Request;
 use crate::graphql::{Caller, Started, error};
 
@@ -39,6 +41,8 @@ struct Answer {
     body: Vec<u8>,
     /// The methods that would have been right.
     allow: Option<&'static str>,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u16>,
 }
 
 /// The parameters of a GET.
@@ -158,17 +162,15 @@ async fn post(app: &App, caller: &Arc<Caller>, body: &Bytes, media: Media) -> An
         body.extend_from_slice(&answer.body);
     }
     body.push(b']');
-    Answer { status: StatusCode::OK, body, allow: None }
+    Answer::new(StatusCode::OK, body)
 }
 
 async fn one(app: &App, caller: &Arc<Caller>, text: &str, media: Media) -> Answer {
     match Request::parse(text) {
         Ok(request) => run(app, caller, &request, media, Method::POST).await,
-        Err(error) => Answer {
-            status: StatusCode::BAD_REQUEST,
-            body: error::response(&error::to_json(&[error])),
-            allow: None,
-        },
+        Err(error) => {
+            Answer::new(StatusCode::BAD_REQUEST, error::response(&error::to_json(&[error])))
+        }
     }
 }
 
@@ -188,11 +190,14 @@ async fn run(
                 Media::GraphqlResponse => StatusCode::BAD_REQUEST,
                 Media::Json => StatusCode::OK,
             };
-            return Answer { status, body: error::response(&errors), allow: None };
+            return Answer::new(status, error::response(&errors));
         }
         Started::Query(answer) => answer.await,
         Started::Publish(_) | Started::Mutation(_) if method == Method::GET => {
             return not_allowed("POST", "GET is for queries; send mutations with POST");
+        }
+        Started::Publish(_) | Started::Mutation(_) if app.is_draining.load(Ordering::Relaxed) => {
+            return draining();
         }
         Started::Publish(publishing) => {
             app.layers.broker.room().await;
@@ -207,7 +212,7 @@ async fn run(
             return refuse(StatusCode::BAD_REQUEST, reason);
         }
     };
-    Answer { status: StatusCode::OK, body, allow: None }
+    Answer::new(StatusCode::OK, body)
 }
 
 impl Media {
@@ -243,12 +248,19 @@ impl Media {
 }
 
 impl Answer {
+    fn new(status: StatusCode, body: Vec<u8>) -> Self {
+        Self { status, body, allow: None, retry_after: None }
+    }
+
     fn into_response(self, media: Media) -> Response {
         let mut response = (self.status, self.body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, media.content_type());
         if let Some(allowed) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -261,7 +273,18 @@ fn refuse(status: StatusCode, reason: &str) -> Answer {
         _ => error::Code::BadRequest,
     };
     let error = error::Error::new(code, reason);
-    Answer { status, body: error::response(&error::to_json(&[error])), allow: None }
+    Answer::new(status, error::response(&error::to_json(&[error])))
+}
+
+/// Nothing of a mutation is done any more, so it is safe to send it again, to another node too.
+fn draining() -> Answer {
+    let reason = "the broker is draining and takes no more mutations; send it again later";
+    let error = error::Error::new(error::Code::Unavailable, reason).with("outcome", "refused");
+    let body = error::response(&error::to_json(&[error]));
+    Answer {
+        retry_after: Some(RETRY_AFTER_SECONDS),
+        ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, body)
+    }
 }
 
 fn not_allowed(allowed: &'static str, reason: &str) -> Answer {

@@ -56,6 +56,9 @@ pub struct Layers {
 /// Text of all metrics at the moment of the call.
 pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Seconds after which a client that found no room, or a broker that drains, may try again.
+const RETRY_AFTER_SECONDS: u16 = 5;
+
 /// What the routes share.
 pub(crate) struct App {
     layers: Layers,

@@ -18,14 +18,11 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 
-use super::{App, graphql, origin};
+use super::{App, RETRY_AFTER_SECONDS, graphql, origin};
 use crate::connection::Upgraded;
 use crate::connection::registry::Permit;
 use crate::protocol::Dialect;
 use crate::websocket::handshake::{self, Accepted, Refusal};
-
-/// Seconds after which a client that found no room may try again.
-const RETRY_AFTER_SECONDS: u16 = 5;
 
 /// Every request to `/graphql`.
 pub(super) async fn or_http(

@@ -1,6 +1,8 @@
-//! Bytes that were read from a socket come in, with the headers of the request that opened it.
-//! Whole messages go out, and the frame headers, masks and answers that a peer is owed.
-//! Nothing here knows of sockets, clocks, subprotocols or what a message means (RFC 6455).
+//! RFC 6455: frames, messages, and the handshake that opens a socket.
+//!
+//! Comes in: bytes read from a socket, and the headers of the request that opened it. Goes out:
+//! whole messages, and the headers, masks and answers that a peer is owed. Knows nothing of:
+//! sockets, clocks, subprotocols, what a message means.
 
 pub mod assemble;
 pub mod close;

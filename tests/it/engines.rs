@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidings::engine::memory::{Memory, Options};
 use tidings::engine::retention::{Keep, Retention, Rule};
-use tidings::engine::{Batch, Engine, Error, From, IfLast, Limit, Publish, Reply, Sink};
+use tidings::engine::{Batch, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
 use tidings::message::cursor::{Cursor, Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::json::Json;
@@ -171,12 +171,17 @@ impl Subject {
         payloads.map(|payload| self.publish(name, payload).cursor.sequence).collect()
     }
 
-    fn read(&self, names: &[&str], from: From, limit: Limit) -> Result<Batch, Error> {
+    fn read(&self, names: &[&str], from: ReadFrom, limit: Limit) -> Result<Batch, Error> {
         wait(self.engine.read(&filters(names), from, limit))
     }
 
     /// Reads to the end, however many batches that takes.
-    fn read_all(&self, names: &[&str], mut from: From, limit: Limit) -> Result<Vec<usize>, Error> {
+    fn read_all(
+        &self,
+        names: &[&str],
+        mut from: ReadFrom,
+        limit: Limit,
+    ) -> Result<Vec<usize>, Error> {
         let mut found = Vec::new();
         loop {
             let batch = self.read(names, from, limit)?;
@@ -189,7 +194,7 @@ impl Subject {
     }
 
     /// The place from which a read that was refused may go on.
-    fn earliest(&self, names: &[&str], from: From) -> Sequence {
+    fn earliest(&self, names: &[&str], from: ReadFrom) -> Sequence {
         match self.read(names, from, ALL) {
             Err(Error::Expired { earliest: Some(cursor) }) => cursor.sequence,
             other => panic!("expired was expected of {names:?} from {from:?}: {other:?}"),

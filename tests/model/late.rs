@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use tidings::engine::memory::Memory;
 use tidings::engine::{
-    Accept, Batch, Engine, Error as EngineError, From as ReadFrom, Kept, Limit, Publish, Reply,
+    Accept, Batch, Engine, Error as EngineError, Kept, Limit, Publish, ReadFrom, Reply,
 };
 use tidings::message::Receipt;
 use tidings::message::cursor::{Epoch, Sequence};

@@ -14,7 +14,7 @@ use self::naive::{Entry, Expected, Fate, Naive};
 use self::steps::{Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
 use super::read::Looks;
 use super::{Memory, Options};
-use crate::engine::{Accept, Engine, Error, From, IfLast, Limit, Publish, Reply, Sink};
+use crate::engine::{Accept, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::json::Json;
@@ -42,7 +42,7 @@ struct Pair {
 
 struct Reader {
     filters: Filters,
-    from: From,
+    from: ReadFrom,
     /// The naive engine's own: after which place, and from which moment on.
     start: (u64, u64),
     limit: Limit,
@@ -101,7 +101,8 @@ impl Pair {
             Step::Open { filters: indices, back, messages, bytes } => {
                 let head = self.naive.head();
                 let after = back.map(|back| (head + 1).saturating_sub(u64::from(back) / 4));
-                let from = after.map_or(From::Earliest, |after| From::After(Sequence(after)));
+                let from =
+                    after.map_or(ReadFrom::Earliest, |after| ReadFrom::After(Sequence(after)));
                 let start = (after.unwrap_or_default(), 0);
                 let limit = Limit { messages, bytes };
                 let filters = filters(&indices);
@@ -196,7 +197,7 @@ impl Pair {
 
     fn read(&mut self, index: usize) {
         let Some(reader) = self.readers.get_mut(index) else { return };
-        if reader.from == From::Earliest {
+        if reader.from == ReadFrom::Earliest {
             reader.start = (0, self.naive.moment);
         }
         let head = self.naive.head();
@@ -225,7 +226,7 @@ impl Pair {
                 let is_due = lost > after || after > head || after < self.naive.floor;
                 let is_exact = lost <= place && place <= lost.max(self.naive.floor).max(head);
                 assert!(is_due && is_exact, "{after} {place} {lost} {}", self.naive.floor);
-                reader.from = From::After(earliest.sequence);
+                reader.from = ReadFrom::After(earliest.sequence);
                 reader.start = (place, 0);
                 let again = self.memory.read(&reader.filters, reader.from, reader.limit);
                 assert!(now(again).is_ok(), "the earliest position has to work");

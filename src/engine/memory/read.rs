@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::state::{Kept, State};
 use super::topics::{Slot, Topics};
 use super::tree::Start;
-use crate::engine::{Batch, Error, From, Limit};
+use crate::engine::{Batch, Error, Limit, ReadFrom};
 use crate::message::Message;
 use crate::message::cursor::Sequence;
 use crate::message::filter::Filters;
@@ -52,11 +52,16 @@ struct Verdicts<'a> {
 
 impl State {
     /// As [`Engine::read`](crate::engine::Engine::read) says.
-    pub(super) fn read(&self, filters: &Filters, from: From, limit: Limit) -> Result<Batch, Error> {
+    pub(super) fn read(
+        &self,
+        filters: &Filters,
+        from: ReadFrom,
+        limit: Limit,
+    ) -> Result<Batch, Error> {
         let start = match from {
-            From::Earliest => Start { after: 0, moment: self.moment },
-            From::After(after) => Start { after: after.0, moment: 0 },
-            From::Rest { after, moment } => Start { after: after.0, moment },
+            ReadFrom::Earliest => Start { after: 0, moment: self.moment },
+            ReadFrom::After(after) => Start { after: after.0, moment: 0 },
+            ReadFrom::Rest { after, moment } => Start { after: after.0, moment },
         };
         if start.after > self.head {
             return Err(Error::Expired { earliest: Some(self.cursor(self.head)) });

@@ -164,7 +164,8 @@ fn every_fault_of_the_variables_is_told() {
     let variables =
         r#"{"m":[{"topic":5,"payload":1},{"payload":null},null,{"topic":"t","payload":1,"x":1}]}"#;
     let refused = fixture.send(&request(document, variables));
-    assert_eq!(super::refusal(&refused), vec!["BAD_ARGUMENT"; 5], "{refused}");
+    let codes = ["BAD_ARGUMENT", "BAD_ARGUMENT", "BAD_PAYLOAD", "BAD_ARGUMENT", "BAD_ARGUMENT"];
+    assert_eq!(super::refusal(&refused), codes, "{refused}");
     for part in [
         r#"at \"m[0].topic\": String cannot represent 5"#,
         r#"at \"m[1].topic\": is required but was not given"#,
@@ -198,4 +199,45 @@ fn the_time_to_every_receipt_is_measured_and_nothing_else() {
         let count: u64 = times.buckets.iter().map(|(_, count)| count).sum();
         assert_eq!(count, expected, "{document}");
     }
+}
+
+#[test]
+fn a_payload_that_does_not_fit_says_where() {
+    let fixture = Fixture::new();
+    let deep = format!("{}1{}", "[".repeat(128), "]".repeat(128));
+    let inner = &deep[1..deep.len() - 1];
+    let one = "mutation($v: JSON!) { publish(topic: \"t\", payload: $v) { topic } }";
+    let within = "mutation($v: JSON!) { publish(topic: \"t\", payload: {a: [$v]}) { topic } }";
+    let item =
+        "mutation($v: JSON!) { publishMany(messages: {topic: \"t\", payload: $v}) { topic } }";
+    let many = "mutation($v: [PublishInput!]!) { publishMany(messages: $v) { topic } }";
+    let input = |payload: &str| format!(r#"{{"topic":"t","payload":{payload}}}"#);
+    let header = "mutation($v: JSON) { publish(topic: \"t\", payload: 1, headers: $v) { topic } }";
+    let table = [
+        (one, deep.clone(), "BAD_PAYLOAD"),
+        (one, "null".to_owned(), "BAD_PAYLOAD"),
+        (within, deep.clone(), "BAD_PAYLOAD"),
+        (within, inner.to_owned(), "BAD_PAYLOAD"),
+        (item, deep.clone(), "BAD_PAYLOAD"),
+        (many, input(&deep), "BAD_PAYLOAD"),
+        (many, input("null"), "BAD_PAYLOAD"),
+        (header, deep.clone(), "BAD_ARGUMENT"),
+    ];
+    for (document, value, code) in table {
+        let response = fixture.send(&request(document, &format!(r#"{{"v":{value}}}"#)));
+        let response: serde_json::Value = serde_json::from_str(&response).unwrap();
+        assert_eq!(super::codes(&response), [code], "{document} {response}");
+        let extensions = &response["errors"][0]["extensions"];
+        assert!(extensions["argument"].is_string(), "{response}");
+        if code == "BAD_PAYLOAD" {
+            assert_eq!(extensions["path"], serde_json::json!([]), "{response}");
+            let fault = &extensions["faults"][0];
+            assert_eq!(fault["path"], extensions["path"], "{response}");
+            let words = fault["message"].as_str().unwrap();
+            assert!(words.contains("127 levels") || words.contains("null"), "{response}");
+        }
+    }
+    assert!(
+        fixture.send(&request(one, &format!(r#"{{"v":{inner}}}"#))).contains("\"topic\":\"t\"")
+    );
 }
