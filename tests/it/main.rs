@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod bad_input;
 mod dialogues;
 mod drain;
 mod engines;

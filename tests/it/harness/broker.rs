@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use super::peer::Peer;
@@ -58,15 +59,19 @@ impl Broker {
     }
 
     /// Starts a broker that has to refuse: its exit code and what it complains of.
-    pub(crate) fn refuse(settings: &[&str]) -> (Option<i32>, String) {
-        let mut child = serve(settings).stderr(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn refuse(settings: &[&str], file: Option<&Path>) -> (Option<i32>, String) {
+        let mut command = serve(settings);
+        if let Some(file) = file {
+            command.arg("--config").arg(file);
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         if !line.is_empty() {
             child.kill().unwrap();
             child.wait().unwrap();
-            panic!("it serves with {settings:?}");
+            panic!("it serves with {settings:?} and {file:?}");
         }
         let mut complaint = String::new();
         child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
