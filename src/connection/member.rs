@@ -73,8 +73,9 @@ impl State {
     pub(super) fn deliver(&mut self, shard: &Shard, event: &Event) -> u64 {
         let mut delivered = 0;
         let now = event.accepted_at;
+        let (feeds, connections, mut push) = self.split(shard);
         for id in &event.feeds {
-            let Some(members) = self.feeds.get(id) else { continue };
+            let Some(members) = feeds.get(id) else { continue };
             if !event.passes(&members.feed.select) {
                 continue;
             }
@@ -83,17 +84,9 @@ impl State {
                 message: event.message.clone(),
                 overflow: event.topic.overflow,
             });
-            let mut push = Push {
-                shard,
-                rings: &mut self.rings,
-                timers: &mut self.timers,
-                dirty: &mut self.dirty,
-                slow: &mut self.slow,
-                bytes: &mut self.outbox_bytes_change,
-            };
             for place in &members.list {
                 if place.from < event.message.cursor.sequence {
-                    let connection = &mut self.connections[place.connection];
+                    let connection = &mut connections[place.connection];
                     let is_sent =
                         push.offer(connection, place.connection, place.operation, &result, now);
                     delivered += u64::from(is_sent);

@@ -49,6 +49,9 @@ pub(super) struct State {
     pub(super) is_draining: bool,
 }
 
+/// A shard's state in parts that can be borrowed side by side.
+type Parts<'a> = (&'a FxHashMap<FeedId, Members>, &'a mut Slab<Connection>, Push<'a>);
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -109,11 +112,8 @@ impl State {
         self.connections.get_mut(key.index).filter(|connection| connection.serial == key.serial)
     }
 
-    /// The connections, and what a push to one of them needs beside it.
-    pub(super) fn split<'a>(
-        &'a mut self,
-        shard: &'a Shard,
-    ) -> (&'a mut Slab<Connection>, Push<'a>) {
+    /// The feeds, the connections, and what a push to one of them needs beside it.
+    pub(super) fn split<'a>(&'a mut self, shard: &'a Shard) -> Parts<'a> {
         let push = Push {
             shard,
             rings: &mut self.rings,
@@ -122,7 +122,7 @@ impl State {
             slow: &mut self.slow,
             bytes: &mut self.outbox_bytes_change,
         };
-        (&mut self.connections, push)
+        (&self.feeds, &mut self.connections, push)
     }
 
     /// Notes that a connection has something to write.

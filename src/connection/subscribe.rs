@@ -218,7 +218,7 @@ impl Shard {
         slot: Slot,
         push: impl FnOnce(&mut Push<'_>, &mut Connection) -> bool,
     ) -> bool {
-        let (connections, mut parts) = state.split(self);
+        let (_, connections, mut parts) = state.split(self);
         let connection = connections.get_mut(key.index).filter(|c| c.serial == key.serial);
         let Some(connection) = connection else { return false };
         connection.operation(slot).is_some() && push(&mut parts, connection)

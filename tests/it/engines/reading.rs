@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings::engine::{Error, From, Limit};
+use tidings::engine::{Error, Limit, ReadFrom};
 use tidings::message::Message;
 use tidings::message::cursor::Sequence;
 use tidings::message::time::Timestamp;
 
 use super::{ALL, SHORT, Subject, filters, limit, payload, payloads, plain, wait};
 
-const START: From = From::After(Sequence::ZERO);
+const START: ReadFrom = ReadFrom::After(Sequence::ZERO);
 
 pub(super) fn pages_make_up_the_whole(subject: &Subject) {
     let names = ["a.x", "a.y", "b.x.deep", "c"];
@@ -48,19 +48,19 @@ pub(super) fn what_was_lost_is_told(subject: &Subject) {
     let places = subject.fill("few.a", 0..5);
     subject.publish("b", 5);
     for names in [["few.a"], ["few.*"], [">"]] {
-        for lost in [From::After(places[0]), START] {
+        for lost in [ReadFrom::After(places[0]), START] {
             let earliest = subject.earliest(&names, lost);
-            let kept = subject.read(&names, From::After(earliest), ALL).unwrap();
+            let kept = subject.read(&names, ReadFrom::After(earliest), ALL).unwrap();
             assert_eq!(payloads(&kept)[..3], [2, 3, 4]);
         }
-        let kept = subject.read(&names, From::After(places[1]), ALL).unwrap();
+        let kept = subject.read(&names, ReadFrom::After(places[1]), ALL).unwrap();
         assert_eq!(payloads(&kept)[..3], [2, 3, 4], "nothing after this place is gone");
     }
     assert_eq!(subject.read_all(&["b", "few.never"], START, ALL), Ok(vec![5]));
 }
 
 pub(super) fn what_is_lost_between_two_pages_is_told(subject: &Subject) {
-    for from in [START, From::Earliest] {
+    for from in [START, ReadFrom::Earliest] {
         let name = format!("few.{}", usize::from(from == START));
         subject.fill(&name, 0..3);
         let names = [name.as_str()];
@@ -79,12 +79,12 @@ pub(super) fn the_earliest_read_misses_only_what_goes_meanwhile(subject: &Subjec
     subject.fill("few.a", 3..13);
     let expected = [0, 1, 2, 10, 11, 12];
     for size in [1, 2, 100] {
-        let found = subject.read_all(&["b", "few.a"], From::Earliest, limit(size)).unwrap();
+        let found = subject.read_all(&["b", "few.a"], ReadFrom::Earliest, limit(size)).unwrap();
         assert_eq!(found, expected, "by {size}");
     }
-    let first = subject.read(&[">"], From::Earliest, limit(1)).unwrap();
+    let first = subject.read(&[">"], ReadFrom::Earliest, limit(1)).unwrap();
     subject.fill("few.a", 13..14);
-    let lost = subject.read(&[">"], From::Earliest.onward(&first), limit(1));
+    let lost = subject.read(&[">"], ReadFrom::Earliest.onward(&first), limit(1));
     assert!(matches!(lost, Err(Error::Expired { .. })), "{lost:?}");
 }
 
@@ -94,9 +94,9 @@ pub(super) fn replaced_messages_are_counted(subject: &Subject) {
         let batch = subject.read(&["now.*"], START, limit(size)).unwrap();
         assert_eq!((batch.conflated, payloads(&batch)[0]), (4, 4));
     }
-    let late = subject.read(&["now.a"], From::After(places[2]), ALL).unwrap();
+    let late = subject.read(&["now.a"], ReadFrom::After(places[2]), ALL).unwrap();
     assert_eq!((late.conflated, payloads(&late)), (1, vec![4, 5]));
-    let earliest = subject.read(&["now.a"], From::Earliest, ALL).unwrap();
+    let earliest = subject.read(&["now.a"], ReadFrom::Earliest, ALL).unwrap();
     assert_eq!((earliest.conflated, payloads(&earliest)), (0, vec![4, 5]));
     // Another key is no stand-in.
     for key in ["x", "y"] {
@@ -110,9 +110,9 @@ pub(super) fn replaced_messages_are_counted(subject: &Subject) {
 pub(super) fn a_place_beyond_the_head_is_of_no_log(subject: &Subject) {
     subject.fill("a", 0..3);
     let head = subject.engine.head();
-    let at_head = subject.read(&["a"], From::After(head), ALL).unwrap();
+    let at_head = subject.read(&["a"], ReadFrom::After(head), ALL).unwrap();
     assert!(at_head.messages.is_empty() && at_head.upto == head);
-    assert_eq!(subject.earliest(&["a"], From::After(head.next())), head);
+    assert_eq!(subject.earliest(&["a"], ReadFrom::After(head.next())), head);
 }
 
 pub(super) fn old_messages_are_not_served(subject: &Subject) {
@@ -122,16 +122,16 @@ pub(super) fn old_messages_are_not_served(subject: &Subject) {
     (subject.pass)(SHORT / 2);
     let last = wait(subject.engine.last(&filters(&[">"]), 9, Arc::new(|_| true))).unwrap();
     assert_eq!(payloads(&last), [2, 3]);
-    assert_eq!(subject.read_all(&["short.*"], From::Earliest, limit(1)), Ok(vec![2, 3]));
+    assert_eq!(subject.read_all(&["short.*"], ReadFrom::Earliest, limit(1)), Ok(vec![2, 3]));
     subject.earliest(&["short.a"], START);
     let kept = subject.engine.topic(&super::topic("short.a")).unwrap();
     assert_eq!((kept.messages, kept.first.sequence), (2, places[0]));
     (subject.pass)(SHORT / 2);
-    assert_eq!(subject.read_all(&["short.*"], From::Earliest, ALL), Ok(vec![]));
+    assert_eq!(subject.read_all(&["short.*"], ReadFrom::Earliest, ALL), Ok(vec![]));
     assert!(subject.engine.topic(&super::topic("short.a")).is_none());
     subject.engine.sweep();
-    subject.earliest(&["short.a"], From::After(places[0]));
-    assert_eq!(subject.read_all(&["short.a"], From::After(places[1]), ALL), Ok(vec![]));
+    subject.earliest(&["short.a"], ReadFrom::After(places[0]));
+    assert_eq!(subject.read_all(&["short.a"], ReadFrom::After(places[1]), ALL), Ok(vec![]));
 }
 
 pub(super) fn reading_back_mirrors_reading(subject: &Subject) {
@@ -139,7 +139,7 @@ pub(super) fn reading_back_mirrors_reading(subject: &Subject) {
         subject.publish(["a.x", "a.y", "few.a"][number % 3], number);
     }
     let names = filters(&["a.*", "few.a"]);
-    let mut expected = subject.read_all(&["a.*", "few.a"], From::Earliest, ALL).unwrap();
+    let mut expected = subject.read_all(&["a.*", "few.a"], ReadFrom::Earliest, ALL).unwrap();
     expected.reverse();
     for size in [1, 4, 100] {
         let (mut found, mut before) = (Vec::new(), None);

@@ -1,6 +1,6 @@
 //! What an engine tells of its topics, and how it forgets one.
 
-use tidings::engine::From;
+use tidings::engine::ReadFrom;
 use tidings::message::cursor::Sequence;
 use tidings::message::filter::Filter;
 
@@ -49,11 +49,11 @@ pub(super) fn purging_forgets_a_topic(subject: &Subject) {
     assert_eq!(wait(subject.engine.purge(&topic("a"))), Ok(0));
     assert_eq!(wait(subject.engine.purge(&topic("never"))), Ok(0));
     assert!(subject.engine.topic(&topic("a")).is_none());
-    assert_eq!(subject.earliest(&["a"], From::After(places[3])), places[4]);
+    assert_eq!(subject.earliest(&["a"], ReadFrom::After(places[3])), places[4]);
     subject.publish("a", 6);
-    let all = subject.read(&[">"], From::Earliest, ALL).unwrap();
+    let all = subject.read(&[">"], ReadFrom::Earliest, ALL).unwrap();
     assert_eq!(payloads(&all), [5, 6]);
-    let other = subject.read(&["b"], From::After(Sequence::ZERO), ALL).unwrap();
+    let other = subject.read(&["b"], ReadFrom::After(Sequence::ZERO), ALL).unwrap();
     assert_eq!(payloads(&other), [5]);
 }
 
