@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
 async fn serve(config: &Config) -> Result<(), String> {
     let mut signals =
         Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let handle = start(config).await?;
+    let handle = start(config)?;
     let admin = handle.admin_address.map(|admin| format!(" (admin on http://{admin})"));
     let line = format!("tidings serves on http://{}{}", handle.address, admin.unwrap_or_default());
     if output::print(&format!("{line}\n")).is_err() {
@@ -73,7 +73,7 @@ async fn serve(config: &Config) -> Result<(), String> {
 }
 
 /// Puts the layers together and listens.
-pub async fn start(config: &Config) -> Result<Handle, String> {
+pub fn start(config: &Config) -> Result<Handle, String> {
     let layers = assemble(config)?;
     let Layers { broker, schema, registry } = &layers;
     let connection = connection_options(config);
@@ -87,7 +87,7 @@ pub async fn start(config: &Config) -> Result<Handle, String> {
         body_bytes_max: size(config.limits.message_bytes),
         drain_timeout: config.limits.drain_timeout,
     };
-    Handle::start(layers, shards, server, exposition).await.map_err(|error| error.to_string())
+    Handle::start(layers, shards, server, exposition).map_err(|error| error.to_string())
 }
 
 /// The layers below the sockets.

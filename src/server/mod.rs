@@ -96,7 +96,7 @@ pub enum StartError {
 
 impl Handle {
     /// Listens and serves.
-    pub async fn start(
+    pub fn start(
         layers: Layers,
         shards: Shards,
         options: Options,
