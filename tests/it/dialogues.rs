@@ -168,11 +168,10 @@ impl Stage {
     async fn arrange(&mut self, broker: &Broker, verb: &str, rest: &str) {
         let (_, second) = rest.split_once(' ').unwrap_or((rest, ""));
         match verb {
-            // The broker does so by itself, and only after a stop: then nothing is left to finish.
-            "ack" | "finish" => {}
             "answer" => self.invented.push(serde_json::from_str(second).unwrap()),
-            // What is due by then comes by itself, a timeout of the broker included.
-            "wait" => {}
+            // The broker acknowledges by itself, and what is due by a time comes by itself; after a
+            // stop nothing is left to finish.
+            "ack" | "wait" | "finish" => {}
             "publish" => {
                 let (topic, payload) = rest.split_once(' ').unwrap();
                 let payload: Value = serde_json::from_str(payload).unwrap();

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::harness::broker::Broker;
 use crate::harness::http;
 use crate::harness::peer::{Heard, Peer};
-use crate::harness::raw::{Raw, TEXT, frame, handshake};
+use crate::harness::raw::{CLOSE, Raw, TEXT, frame, handshake, subscribe};
 use crate::harness::wait;
 
 async fn ready(broker: &Broker) -> u16 {
@@ -59,7 +59,7 @@ async fn a_drain_closes_everybody_in_time_and_not_at_once() {
     println!("closed from {:.1?} to {:.1?}, gone after {took:.1?}", ends[0], ends[CLIENTS - 1]);
     assert_eq!(status.code(), Some(0));
     // Spread over the time: no stampede.
-    let spread = ends[CLIENTS - 1] - ends[0];
+    let spread = ends[CLIENTS - 1].abs_diff(ends[0]);
     assert!(spread > WITHIN / 4, "all of them within {spread:?}");
     assert!(ends[CLIENTS - 1] < WITHIN + Duration::from_secs(2), "{:?}", ends[CLIENTS - 1]);
 }
@@ -179,13 +179,13 @@ async fn the_close_handshake_is_completed_both_ways() {
         let mut raw = Raw::connect(broker.address).await.acknowledged().await;
         let mut payload = code.to_be_bytes().to_vec();
         payload.extend(b"bye");
-        raw.write(&frame(8, &payload)).await;
+        raw.write(&frame(CLOSE, &payload)).await;
         assert_eq!(raw.closed().await.0, code);
         assert_eq!(raw.end().await, []);
     }
     // Without a code.
     let mut raw = Raw::connect(broker.address).await.acknowledged().await;
-    raw.write(&frame(8, b"")).await;
+    raw.write(&frame(CLOSE, b"")).await;
     let (first, payload) = raw.frame().await.unwrap();
     assert_eq!(first, 0x88);
     assert!(payload.is_empty() || payload[..2] == 1000_u16.to_be_bytes(), "{payload:?}");
@@ -201,9 +201,9 @@ async fn the_close_handshake_is_completed_both_ways() {
     let ack: serde_json::Value = serde_json::from_str(&raw.text().await).unwrap();
     admin.ask(DISCONNECT, json!({"c": ack["payload"]["connection"]})).await;
     assert_eq!(raw.closed().await.0, 1008);
-    let publish = r#"{"id":"1","type":"subscribe","payload":{"query":"mutation { publish(topic: \"late\", payload: 1) { topic } }"}}"#;
-    raw.write(&frame(TEXT, publish.as_bytes())).await;
-    raw.write(&frame(8, &1008_u16.to_be_bytes())).await;
+    let publish = "mutation { publish(topic: \"late\", payload: 1) { topic } }";
+    raw.write(&subscribe("1", publish, "{}")).await;
+    raw.write(&frame(CLOSE, &1008_u16.to_be_bytes())).await;
     assert_eq!(raw.end().await, []);
     admin.publish("late", 2).await;
     assert_eq!(watched.next_message(&id).await["payload"], 2);

@@ -6,13 +6,9 @@ use serde_json::{Value, json};
 
 use crate::harness::broker::Broker;
 use crate::harness::http::{self, Answer};
-use crate::harness::peer::{Heard, LEGACY_WS, PUBLISH, Peer, TRANSPORT_WS};
+use crate::harness::peer::{Heard, LEGACY_WS, PUBLISH, Peer, TRANSPORT_WS, code};
 use crate::harness::raw::{CONTINUATION, Raw, TEXT, frame, frame_with, handshake};
 use crate::harness::wait;
-
-fn code(result: &Value) -> &str {
-    result["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
-}
 
 async fn knock(broker: &Broker) -> (Raw, Answer) {
     let mut raw = Raw::connect(broker.address).await;
@@ -56,7 +52,7 @@ async fn one_subscription_too_many_is_refused_alone() {
     {
         let id = peer.start(&format!("subscription {{ {query} }}"), json!({})).await;
         let errors = peer.error(&id).await;
-        assert_eq!(code(&json!({"errors": errors})), "LIMIT_EXCEEDED", "{query}");
+        assert_eq!(code(&errors), "LIMIT_EXCEEDED", "{query}");
         let message = errors[0]["message"].as_str().unwrap();
         assert!(message.contains("limits.subscriptions_per_connection"), "{message}");
     }

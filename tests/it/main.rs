@@ -18,6 +18,7 @@ mod must_hold;
 mod pace;
 mod presence;
 mod publish;
+mod resume;
 mod slow;
 mod subscribe;
 mod topics;

@@ -74,10 +74,10 @@ async fn every_metric_is_explained_and_typed_and_said_once() {
 }
 
 /// Waits until the broker's books say so; counters follow within a moment.
-async fn becomes(broker: &Broker, expected: &[(&str, f64)]) {
+async fn becomes(broker: &Broker, expected: &[(&str, u64)]) {
     wait::until(&format!("metrics are {expected:?}"), async || {
         let metrics = Metrics::of(broker).await;
-        let holds = |(series, value): &(&str, f64)| (metrics.get(series) - value).abs() < 1e-9;
+        let holds = |(series, count): &(&str, u64)| metrics.count(series) == *count;
         expected.iter().all(holds).then_some(())
     })
     .await;
@@ -104,28 +104,48 @@ async fn counters_count_what_happened() {
     becomes(
         &broker,
         &[
-            ("tidings_connections", 2.0),
-            ("tidings_connections_total", 2.0),
-            ("tidings_subscriptions", 3.0),
+            ("tidings_connections", 2),
+            ("tidings_connections_total", 2),
+            ("tidings_subscriptions", 3),
             // Two of them are alike.
-            ("tidings_feeds", 2.0),
-            ("tidings_projections", 2.0),
-            ("tidings_published_total", 10.0),
-            ("tidings_delivered_total", 30.0),
-            ("tidings_outbox_bytes", 0.0),
-            ("tidings_publish_seconds_count", 10.0),
-            ("tidings_delivery_seconds_count", 30.0),
+            ("tidings_feeds", 2),
+            ("tidings_projections", 2),
+            ("tidings_published_total", 10),
+            ("tidings_delivered_total", 30),
+            ("tidings_outbox_bytes", 0),
+            ("tidings_publish_seconds_count", 10),
+            ("tidings_delivery_seconds_count", 30),
         ],
     )
     .await;
-    assert!(Metrics::of(&broker).await.get("tidings_kept_bytes") > 0.0);
+    assert!(Metrics::of(&broker).await.count("tidings_kept_bytes") > 0);
 
+    one.ask("mutation { purge(topic: \"c\") }", json!({})).await;
+    drop((one, two));
+    let nothing = [
+        ("tidings_connections", 0),
+        ("tidings_subscriptions", 0),
+        ("tidings_feeds", 0),
+        ("tidings_projections", 0),
+        ("tidings_kept_bytes", 0),
+        ("tidings_outbox_bytes", 0),
+    ];
+    becomes(&broker, &nothing).await;
+}
+
+#[tokio::test]
+async fn ends_are_counted_by_their_reason() {
+    let broker = Broker::start();
+    let (mut one, mut two) = (broker.peer().await, broker.peer().await);
+    let stopped = one.follow("topics: \"c\"").await;
+    one.follow("topics: \"c\"").await;
+    two.follow("topics: \"c\"").await;
     // A duplicate and a refused one are no further messages.
     let item = json!({"topic": "c", "payload": 1, "id": "x"});
     two.publish_item(item.clone()).await;
     two.publish_item(item).await;
     two.run("mutation { publish(topic: \"c..d\", payload: 1) { topic } }", json!({})).await;
-    one.send(&json!({"id": ids[0], "type": "complete"})).await;
+    one.send(&json!({"id": stopped, "type": "complete"})).await;
     let refused = one.follow("topics: \"c\", after: \"earliest\", last: 1").await;
     one.error(&refused).await;
     drop(two);
@@ -136,28 +156,14 @@ async fn counters_count_what_happened() {
     becomes(
         &broker,
         &[
-            ("tidings_published_total", 11.0),
-            ("tidings_connections", 1.0),
-            ("tidings_connections_total", 3.0),
-            ("tidings_subscriptions", 1.0),
-            ("tidings_closed_total{code=\"1006\"}", 1.0),
-            ("tidings_closed_total{code=\"4400\"}", 1.0),
-            ("tidings_subscription_ends_total{reason=\"stopped\"}", 1.0),
-            ("tidings_subscription_ends_total{reason=\"disconnected\"}", 1.0),
-        ],
-    )
-    .await;
-    one.ask("mutation { purge(topic: \"c\") }", json!({})).await;
-    drop(one);
-    becomes(
-        &broker,
-        &[
-            ("tidings_connections", 0.0),
-            ("tidings_subscriptions", 0.0),
-            ("tidings_feeds", 0.0),
-            ("tidings_projections", 0.0),
-            ("tidings_kept_bytes", 0.0),
-            ("tidings_outbox_bytes", 0.0),
+            ("tidings_published_total", 1),
+            ("tidings_connections", 1),
+            ("tidings_connections_total", 3),
+            ("tidings_subscriptions", 1),
+            ("tidings_closed_total{code=\"1006\"}", 1),
+            ("tidings_closed_total{code=\"4400\"}", 1),
+            ("tidings_subscription_ends_total{reason=\"stopped\"}", 1),
+            ("tidings_subscription_ends_total{reason=\"disconnected\"}", 1),
         ],
     )
     .await;
@@ -173,7 +179,7 @@ async fn conflated_messages_are_counted_by_policy() {
     }
     assert_eq!(peer.next_message(&id).await["payload"], 0);
     // The first is sent, the last one waits, the eight between them are gone.
-    becomes(&broker, &[("tidings_dropped_total{policy=\"rate\"}", 8.0)]).await;
+    becomes(&broker, &[("tidings_dropped_total{policy=\"rate\"}", 8)]).await;
 }
 
 #[tokio::test]
@@ -185,19 +191,19 @@ async fn histograms_add_up() {
         peer.publish("h", number).await;
         peer.next_message(&id).await;
     }
-    becomes(&broker, &[("tidings_delivery_seconds_count", 50.0)]).await;
+    becomes(&broker, &[("tidings_delivery_seconds_count", 50)]).await;
     let metrics = Metrics::of(&broker).await;
     for name in ["tidings_publish_seconds", "tidings_delivery_seconds"] {
         let bucket = format!("{name}_bucket{{le=\"");
         let buckets: Vec<&str> =
             metrics.series().filter(|series| series.starts_with(&bucket)).collect();
         assert!(buckets.len() > 5, "{name}");
-        let values: Vec<f64> = buckets.iter().map(|series| metrics.get(series)).collect();
+        let values: Vec<u64> = buckets.iter().map(|series| metrics.count(series)).collect();
         assert!(values.is_sorted(), "{name}: {values:?}");
         assert_eq!(*buckets.last().unwrap(), format!("{bucket}+Inf\"}}"));
-        assert_eq!(values.last(), Some(&50.0), "{name}");
-        assert_eq!(metrics.get(&format!("{name}_count")) as u64, 50);
-        let sum = metrics.get(&format!("{name}_sum"));
+        assert_eq!(values.last(), Some(&50), "{name}");
+        assert_eq!(metrics.count(&format!("{name}_count")), 50);
+        let sum = metrics.seconds(&format!("{name}_sum"));
         assert!(sum > 0.0 && sum < 50.0 * 30.0, "{name}: {sum}");
     }
 }

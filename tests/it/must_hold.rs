@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use crate::harness::broker::Broker;
 use crate::harness::peer::{Heard, Peer};
 use crate::harness::random::Random;
-use crate::harness::raw::{Raw, TEXT, frame};
+use crate::harness::raw::{Raw, subscribe};
 use crate::harness::wait;
 
 /// One delivery, as far as these tests look at it.
@@ -50,12 +50,9 @@ struct Extensions {
 async fn delivery(peer: &mut Peer) -> (Numbers, Option<String>) {
     let heard = peer.hear().await;
     let Heard::Text(text) = &heard else { panic!("no delivery, but {heard:?}") };
-    match serde_json::from_str::<Delivery>(text) {
-        Ok(Delivery { payload }) => {
-            (payload.data.messages.payload, payload.extensions.map(|extensions| extensions.cursor))
-        }
-        Err(_) => panic!("no delivery, but {text}"),
-    }
+    let parsed = serde_json::from_str::<Delivery>(text);
+    let Ok(Delivery { payload }) = parsed else { panic!("no delivery, but {text}") };
+    (payload.data.messages.payload, payload.extensions.map(|extensions| extensions.cursor))
 }
 
 /// Many open sockets need many file descriptors, here and in the broker, which inherits the limit.
@@ -103,7 +100,7 @@ async fn a_thousand_subscribers_get_every_message_once_and_in_order() {
     wait::within("all subscribers", is_ready.recv()).await;
     let subscribed = started.elapsed();
     let mut publisher = broker.peer().await;
-    let published = Instant::now();
+    let feeding = Instant::now();
     let item = |number: u64| {
         let topic = format!("must.{}", number % TOPICS);
         json!({"topic": topic, "payload": [number, number / TOPICS]})
@@ -118,7 +115,7 @@ async fn a_thousand_subscribers_get_every_message_once_and_in_order() {
     while let Some(delivered) = subscribers.join_next().await {
         deliveries += delivered.unwrap();
     }
-    let elapsed = published.elapsed();
+    let elapsed = feeding.elapsed();
     println!(
         "{SUBSCRIBERS} subscribers in {subscribed:.1?}; {MESSAGES} messages, {deliveries} \
          deliveries in {elapsed:.1?}"
@@ -271,9 +268,9 @@ async fn nothing_is_lost_or_doubled_in_a_storm_of_reconnects() {
 /// One operation of a pipeline: its document, and how many messages it publishes from `first` on.
 fn pipelined(number: usize, first: u64) -> (String, u64) {
     let publish = |alias: &str, n: u64| {
-        format!(r#"{alias}: publish(topic: \"pipe\", payload: [{n},0]) {{ cursor }}"#)
+        format!(r#"{alias}: publish(topic: "pipe", payload: [{n},0]) {{ cursor }}"#)
     };
-    let item = |n: u64| format!(r#"{{topic: \"pipe\", payload: [{n},0]}}"#);
+    let item = |n: u64| format!(r#"{{topic: "pipe", payload: [{n},0]}}"#);
     match number % 7 {
         0 | 1 => (format!("mutation {{ {} }}", publish("a", first)), 1),
         2 => {
@@ -281,12 +278,12 @@ fn pipelined(number: usize, first: u64) -> (String, u64) {
             (format!("mutation {{ a: publishMany(messages: [{items}]) {{ cursor }} }}"), 3)
         }
         3 => {
-            let other = r#"updatePresence(topic: \"nobody\", state: 1)"#;
+            let other = r#"updatePresence(topic: "nobody", state: 1)"#;
             (format!("mutation {{ {other} {} }}", publish("a", first)), 1)
         }
         4 => {
             let both = [publish("a", first), publish("b", first + 1)];
-            let purge = r#"purge(topic: \"elsewhere\")"#;
+            let purge = r#"purge(topic: "elsewhere")"#;
             (format!("mutation {{ {} {purge} {} }}", both[0], both[1]), 2)
         }
         5 => ("{ broker { node } }".to_owned(), 0),
@@ -307,9 +304,7 @@ async fn what_one_connection_publishes_stays_in_order_however_it_is_sent() {
     let mut published = 0;
     for number in 0..OPERATIONS {
         let (query, count) = pipelined(number, published);
-        let text =
-            format!(r#"{{"id":"{number}","type":"subscribe","payload":{{"query":"{query}"}}}}"#);
-        bytes.extend(frame(TEXT, text.as_bytes()));
+        bytes.extend(subscribe(&number.to_string(), &query, "{}"));
         published += count;
     }
     let raw = Raw::connect(broker.address).await.acknowledged().await;

@@ -123,7 +123,10 @@ async fn distinct_passes_over_what_looks_the_same() {
     let both = peer.start(&query("payload headers"), json!({})).await;
     let cursor = peer.start(&query("payload cursor"), json!({})).await;
     peer.settle().await;
-    let item = |payload: Value, key: &str, header: &str| json!({"topic": "d", "payload": payload, "key": key, "headers": {"h": header}});
+    let item = |payload: Value, key: &str, header: &str| {
+        let headers = json!({"h": header});
+        json!({"topic": "d", "payload": payload, "key": key, "headers": headers})
+    };
     let items = [
         (item(json!(1), "a", "x"), true, true),
         (item(json!(1), "a", "x"), false, false),

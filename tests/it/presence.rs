@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::broker::Broker;
 use crate::harness::peer::Peer;
-use crate::harness::raw::{CLOSE, Raw, TEXT, frame};
+use crate::harness::raw::{CLOSE, Raw, TEXT, frame, subscribe};
 
 const FIELDS: &str = "{ kind member { connection subject state } }";
 
@@ -111,9 +111,8 @@ async fn several_joins_of_a_connection_are_one_member() {
 /// A member that speaks by the byte.
 async fn raw_member(broker: &Broker, eve: &mut Peer, watching: &str) -> (Raw, String) {
     let mut raw = Raw::connect(broker.address).await.acknowledged().await;
-    let query = r#"subscription { join(topic: \"exits\", state: 7) { kind } }"#;
-    let join = format!(r#"{{"id":"1","type":"subscribe","payload":{{"query":"{query}"}}}}"#);
-    raw.write(&frame(TEXT, join.as_bytes())).await;
+    let join = "subscription { join(topic: \"exits\", state: 7) { kind } }";
+    raw.write(&subscribe("1", join, "{}")).await;
     let (kind, who, state) = event(eve, watching).await;
     assert_eq!((kind.as_str(), state), ("JOINED", json!(7)));
     (raw, who)
@@ -164,21 +163,20 @@ async fn the_killed_process_of_a_client_is_noticed() {
     // Another process with a connection of its own: a shell that keeps the socket open.
     let port = broker.address.port();
     let script = format!(
-        r#"exec 3<>/dev/tcp/127.0.0.1/{port}
-        printf 'GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' >&3
-        printf 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' >&3
-        printf 'Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n' >&3
-        cat - >&3; read -u 3 -r nothing; sleep 1000"#
+        r"exec 3<>/dev/tcp/127.0.0.1/{port}
+        printf 'GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n' >&3
+        printf 'Connection: Upgrade\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n' >&3
+        printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' >&3
+        printf '\r\n\r\n' >&3
+        cat - >&3; read -u 3 -r nothing; sleep 1000"
     );
     let mut client = std::process::Command::new("bash")
         .args(["-c", &script])
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let query = r#"subscription { join(topic: \"killed\") { kind } }"#;
-    let join = format!(r#"{{"id":"1","type":"subscribe","payload":{{"query":"{query}"}}}}"#);
     let mut bytes = frame(TEXT, br#"{"type":"connection_init"}"#);
-    bytes.extend(frame(TEXT, join.as_bytes()));
+    bytes.extend(subscribe("1", "subscription { join(topic: \"killed\") { kind } }", "{}"));
     std::io::Write::write_all(client.stdin.as_mut().unwrap(), &bytes).unwrap();
     let (kind, who, _) = event(&mut eve, &watching).await;
     assert_eq!(kind, "JOINED");

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::harness::broker::Broker;
-use crate::harness::peer::{Peer, TRANSPORT_WS};
-use crate::harness::raw::{Raw, TEXT, frame};
+use crate::harness::peer::{PUBLISH, Peer, TRANSPORT_WS, code};
+use crate::harness::raw::{Raw, TEXT, frame, subscribe};
+use crate::harness::wait;
 
 const PUBLISH_MANY: &str = "mutation ($m: [PublishInput!]!) {
     publishMany(messages: $m) { topic cursor duplicate }
@@ -63,26 +64,23 @@ async fn payloads_come_back_as_they_were_sent() {
         r#""""#,
         "0",
     ];
+    let publish = "mutation ($p: JSON!) { publish(topic: \"exact\", payload: $p) { topic } }";
     for (number, text) in texts.into_iter().enumerate() {
-        let subscribe = format!(
-            r#"{{"id":"s{number}","type":"subscribe","payload":{{"query":"subscription {{ messages(topics: \"exact\") {{ payload }} }}"}}}}"#
-        );
-        raw.write(&frame(TEXT, subscribe.as_bytes())).await;
-        let publish = format!(
-            r#"{{"id":"p","type":"subscribe","payload":{{"query":"mutation ($p: JSON!) {{ publish(topic: \"exact\", payload: $p) {{ topic }} }}","variables":{{"p":{text}}}}}}}"#
-        );
-        raw.write(&frame(TEXT, publish.as_bytes())).await;
-        let stop = format!(r#"{{"id":"s{number}","type":"complete"}}"#);
+        let id = format!("s{number}");
+        let follow = "subscription { messages(topics: \"exact\") { payload } }";
+        raw.write(&subscribe(&id, follow, "{}")).await;
+        raw.write(&subscribe("p", publish, &format!(r#"{{"p":{text}}}"#))).await;
         let receipt = raw.text().await;
         assert!(receipt.contains(r#""topic":"exact""#), "{text}: {receipt}");
         raw.text().await;
         let expected = format!(r#"{{"data":{{"messages":{{"payload":{text}}}}}}}"#);
         let delivered = raw.text().await;
         assert!(delivered.contains(&expected), "{text}: {delivered}");
+        let stop = format!(r#"{{"id":"{id}","type":"complete"}}"#);
         raw.write(&frame(TEXT, stop.as_bytes())).await;
     }
-    let query = r#"{"id":"h","type":"subscribe","payload":{"query":"{ history(topics: \"exact\") { nodes { payload } } }"}}"#;
-    raw.write(&frame(TEXT, query.as_bytes())).await;
+    let query = "{ history(topics: \"exact\") { nodes { payload } } }";
+    raw.write(&subscribe("h", query, "{}")).await;
     let page = raw.text().await;
     for text in texts {
         assert!(page.contains(&format!(r#"{{"payload":{text}}}"#)), "{text}: {page}");
@@ -151,14 +149,13 @@ async fn an_id_used_again_gets_the_first_receipt() {
 async fn a_refused_publish_does_not_use_its_id_up() {
     let broker = Broker::with(&["limits.payload_bytes=64"]);
     let mut peer = broker.peer().await;
-    let publish = crate::harness::peer::PUBLISH;
     let long = json!({"topic": "t", "payload": "x".repeat(100), "id": "a"});
-    let refused = peer.run(publish, long).await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "PAYLOAD_TOO_LARGE");
+    let refused = peer.run(PUBLISH, long).await;
+    assert_eq!(code(&refused), "PAYLOAD_TOO_LARGE");
     peer.publish("t", 0).await;
     let conflict = json!({"topic": "t", "payload": 1, "id": "a", "ifLast": ""});
-    let refused = peer.run(publish, conflict).await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "CONFLICT");
+    let refused = peer.run(PUBLISH, conflict).await;
+    assert_eq!(code(&refused), "CONFLICT");
     let receipt = peer.publish_item(json!({"topic": "t", "payload": 2, "id": "a"})).await;
     assert_eq!(receipt["duplicate"], false);
     assert_eq!(payloads(&history(&mut peer, "t").await), [0, 2]);
@@ -170,7 +167,7 @@ async fn an_id_is_forgotten_after_its_window() {
     let mut peer = broker.peer().await;
     let item = json!({"topic": "w", "payload": 1, "id": "a"});
     let first = peer.publish_item(item.clone()).await;
-    let later = crate::harness::wait::until("the id is forgotten", async || {
+    let later = wait::until("the id is forgotten", async || {
         let again = peer.publish_item(item.clone()).await;
         (again["duplicate"] == false).then_some(again)
     })
@@ -183,18 +180,17 @@ async fn an_id_is_forgotten_after_its_window() {
 async fn if_last_lets_one_of_many_writers_win() {
     let broker = Broker::start();
     let mut peer = broker.peer().await;
-    let publish = crate::harness::peer::PUBLISH;
     let item =
         |payload: i32, last: &Value| json!({"topic": "c", "payload": payload, "ifLast": last});
     let first = peer.publish_item(item(1, &json!(""))).await;
-    let refused = peer.run(publish, item(2, &json!(""))).await;
+    let refused = peer.run(PUBLISH, item(2, &json!(""))).await;
     let error = &refused["errors"][0];
     assert_eq!(error["extensions"]["code"], "CONFLICT");
     assert_eq!(error["extensions"]["last"], first["cursor"]);
     assert_eq!(error["path"], json!(["publish"]));
     assert_eq!(refused["data"], Value::Null);
     let second = peer.publish_item(item(3, &first["cursor"])).await;
-    let refused = peer.run(publish, item(4, &first["cursor"])).await;
+    let refused = peer.run(PUBLISH, item(4, &first["cursor"])).await;
     assert_eq!(refused["errors"][0]["extensions"]["last"], second["cursor"]);
 
     // Ten writers at once, each with what it has seen: one of them is right.
@@ -203,7 +199,7 @@ async fn if_last_lets_one_of_many_writers_win() {
         let (address, last) = (broker.address, second["cursor"].clone());
         writers.push(tokio::spawn(async move {
             let mut peer = Peer::connect(address).await;
-            peer.run(publish, json!({"topic": "c", "payload": number, "ifLast": last})).await
+            peer.run(PUBLISH, json!({"topic": "c", "payload": number, "ifLast": last})).await
         }));
     }
     let mut winners = 0;
@@ -215,8 +211,8 @@ async fn if_last_lets_one_of_many_writers_win() {
 
     // A topic that keeps nothing is empty again, and has no last message to name.
     peer.ask("mutation { purge(topic: \"c\") }", json!({})).await;
-    let refused = peer.run(publish, item(5, &second["cursor"])).await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "CONFLICT");
+    let refused = peer.run(PUBLISH, item(5, &second["cursor"])).await;
+    assert_eq!(code(&refused), "CONFLICT");
     assert_eq!(refused["errors"][0]["extensions"]["last"], Value::Null);
     peer.publish_item(item(6, &json!(""))).await;
 }

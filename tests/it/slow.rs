@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::harness::broker::Broker;
 use crate::harness::metrics::Metrics;
 use crate::harness::peer::Peer;
-use crate::harness::raw::{Raw, TEXT, frame};
+use crate::harness::raw::{Raw, TEXT, frame, subscribe};
 use crate::harness::wait;
 
 const OUTBOX_BYTES: u64 = 256 << 10;
@@ -22,9 +22,8 @@ async fn stalled(broker: &Broker, topics: &str) -> (Raw, String) {
     raw.write(&frame(TEXT, br#"{"type":"connection_init","payload":{"resume":true}}"#)).await;
     let ack: Value = serde_json::from_str(&raw.text().await).unwrap();
     let id = ack["payload"]["connection"].as_str().unwrap().to_owned();
-    let query = format!(r#"subscription {{ messages(topics: \"{topics}\") {{ key payload }} }}"#);
-    let subscribe = format!(r#"{{"id":"1","type":"subscribe","payload":{{"query":"{query}"}}}}"#);
-    raw.write(&frame(TEXT, subscribe.as_bytes())).await;
+    let query = format!("subscription {{ messages(topics: \"{topics}\") {{ key payload }} }}");
+    raw.write(&subscribe("1", &query, "{}")).await;
     raw.write(&frame(TEXT, br#"{"type":"ping"}"#)).await;
     assert_eq!(raw.text().await, r#"{"type":"pong"}"#);
     (raw, id)
@@ -127,16 +126,16 @@ async fn a_client_that_stops_reading_costs_only_itself() {
     }
     let before = broker.resident_bytes();
     let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
-    let (mut published, mut outbox_bytes, mut resident) = (0, 0.0, 0);
-    while published < MEASURED || !stalled_ones.is_empty() {
-        assert!(published < 20_000, "still not closed after {published} messages");
+    let (mut count, mut outbox_bytes, mut resident) = (0, 0, 0);
+    while count < MEASURED || !stalled_ones.is_empty() {
+        assert!(count < 20_000, "still not closed after {count} messages");
         pace.tick().await;
-        publisher.publish("feed", payload(MEASURED + published, started)).await;
-        published += 1;
-        if published % 10 == 0 {
+        publisher.publish("feed", payload(MEASURED + count, started)).await;
+        count += 1;
+        if count % 10 == 0 {
             resident = resident.max(broker.resident_bytes());
             let metrics = Metrics::of(&broker).await;
-            outbox_bytes = f64::max(outbox_bytes, metrics.get("tidings_outbox_bytes"));
+            outbox_bytes = outbox_bytes.max(metrics.count("tidings_outbox_bytes"));
             let open = subscriptions(&mut admin).await;
             let is_over = |id: &String| open.get(id).is_none_or(|count| *count == 0);
             let over: Vec<String> = stalled_ones.keys().filter(|id| is_over(id)).cloned().collect();
@@ -148,28 +147,28 @@ async fn a_client_that_stops_reading_costs_only_itself() {
     let beside = healthy.p99().await;
     let grown = resident.saturating_sub(before);
     println!(
-        "p99 alone {alone:.1?}, beside {STALLED} that do not read {beside:.1?}; {published} \
+        "p99 alone {alone:.1?}, beside {STALLED} that do not read {beside:.1?}; {count} \
          messages; most in outboxes {outbox_bytes} B; resident memory grew by {} KiB",
         grown >> 10
     );
     let entry = PAYLOAD_BYTES as u64 + 1024;
     // At most an outbox for each, what is kept of the topic, and some air.
     let outboxes = (STALLED + HEALTHY) as u64 * (OUTBOX_BYTES + entry);
-    assert!(outbox_bytes > OUTBOX_BYTES as f64 / 2.0, "nobody was slow: {outbox_bytes}");
-    assert!(outbox_bytes < outboxes as f64, "{outbox_bytes}, over {outboxes}");
-    let bound = outboxes + published * entry + (16 << 20);
+    assert!(outbox_bytes > OUTBOX_BYTES / 2, "nobody was slow: {outbox_bytes}");
+    assert!(outbox_bytes < outboxes, "{outbox_bytes}, over {outboxes}");
+    let bound = outboxes + count * entry + (16 << 20);
     assert!(grown < bound, "{grown} bytes more, over {bound}");
     let metrics = Metrics::of(&broker).await;
-    assert_eq!(metrics.get("tidings_closed_total{code=\"1013\"}"), STALLED as f64);
+    assert_eq!(metrics.count("tidings_closed_total{code=\"1013\"}"), STALLED as u64);
     assert!(beside < Duration::from_secs(5), "{beside:?}");
 
     for reader in readers {
         let (numbers, cursor) = reader.await.unwrap();
-        let count = numbers.len() as u64;
-        assert!(numbers.into_iter().eq(MEASURED..MEASURED + count));
+        let read = numbers.len() as u64;
+        assert!(numbers.into_iter().eq(MEASURED..MEASURED + read));
         // It resumes, and nothing is missing.
         let id = admin.follow(&format!("topics: \"feed\", after: {cursor:?}")).await;
-        for number in MEASURED + count..MEASURED + published {
+        for number in MEASURED + read..MEASURED + count {
             assert_eq!(admin.next_message(&id).await["payload"][0], number);
         }
         admin.send(&json!({"id": id, "type": "complete"})).await;
@@ -205,31 +204,31 @@ async fn lossy(overflow: &str) -> (u64, u64, u64, HashMap<String, u64>) {
     let (mut publisher, mut admin) = (broker.peer().await, broker.peer().await);
     let (mut raw, id) = stalled(&broker, "lossy.>").await;
     let started = Instant::now();
-    let mut published = 0;
+    let mut sent = 0;
     let dropped = format!("tidings_dropped_total{{policy=\"{}\"}}", overflow.to_lowercase());
     wait::until("messages are dropped", async || {
         for _ in 0..100 {
-            let key = format!("k{}", published % KEYS);
-            let payload = payload(published, started);
+            let key = format!("k{}", sent % KEYS);
+            let payload = payload(sent, started);
             publisher
                 .publish_item(json!({"topic": "lossy.a", "payload": payload, "key": key}))
                 .await;
-            published += 1;
+            sent += 1;
         }
         assert_eq!(subscriptions(&mut admin).await[&id], 1, "it was disconnected");
-        (Metrics::of(&broker).await.get(&dropped) >= 300.0).then_some(())
+        (Metrics::of(&broker).await.count(&dropped) >= 300).then_some(())
     })
     .await;
-    let end = json!({"topic": "lossy.a", "payload": payload(published, started), "key": "end"});
+    let end = json!({"topic": "lossy.a", "payload": payload(sent, started), "key": "end"});
     publisher.publish_item(end).await;
-    let (count, told, last) = read_all(&mut raw).await;
-    println!("{overflow}: of {published} came {count}, {told} were dropped");
+    let (came, told, last) = read_all(&mut raw).await;
+    println!("{overflow}: of {sent} came {came}, {told} were dropped");
     for key in 0..KEYS {
-        // The newest of each key was published among the last ten.
+        // The newest of each key was sent among the last ten.
         let newest = last[&format!("k{key}")];
-        assert!(overflow != "CONFLATE" || newest >= published - KEYS, "k{key}: {newest}");
+        assert!(overflow != "CONFLATE" || newest >= sent - KEYS, "k{key}: {newest}");
     }
-    (published + 1, count, told, last)
+    (sent + 1, came, told, last)
 }
 
 #[tokio::test]

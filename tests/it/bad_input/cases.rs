@@ -6,14 +6,24 @@ use super::Input::{
 };
 use super::Refusal::{self, Close, Exit, Status};
 use crate::harness::raw::{
-    BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, frame_with, request,
+    BINARY, CLOSE, CONTINUATION, LENGTH_16, MASKED, PING, PONG, TEXT, frame, frame_with, request,
 };
 
 pub(super) fn all() -> Vec<Case> {
-    [names(), arguments(), documents(), requests(), messages(), frames(), http(), configuration()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        names(),
+        arguments(),
+        queries(),
+        documents(),
+        requests(),
+        messages(),
+        frames(),
+        http(),
+        configuration(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn code(code: &'static str) -> Refusal {
@@ -106,6 +116,11 @@ fn arguments() -> Vec<Case> {
         Case(publish!("payload: 1, headers: {a: 1}"), code("BAD_ARGUMENT"), "not a string"),
         Case(publish!("payload: 1, headers: {a: null}"), code("BAD_ARGUMENT"), "not a string"),
         Case(publish!("payload: 1, ifLast: \"nonsense\""), code("BAD_CURSOR"), "ifLast"),
+    ]
+}
+
+fn queries() -> Vec<Case> {
+    vec![
         Case(
             Operation("{ topics(match: \"a..b\") { nodes { name } } }", "null"),
             code("BAD_FILTER"),
@@ -183,7 +198,7 @@ fn documents() -> Vec<Case> {
         Case(Operation("{ broker { node @nope } }", "null"), invalid(), "nope"),
         Case(
             Operation(
-                "subscription { a: messages(topics: \"a\") { topic } b: messages(topics: \"b\") { topic } }",
+                "subscription { a: presence(topic: \"a\") { kind } b: stats { at } }",
                 "null",
             ),
             invalid(),
@@ -207,6 +222,18 @@ fn documents() -> Vec<Case> {
     ]
 }
 
+/// A subscription that resumes after this JSON.
+macro_rules! resuming {
+    ($after:literal) => {
+        Request(concat!(
+            r#"{"query":"subscription { messages(topics: \"a\") { topic } }","#,
+            r#""extensions":{"after":"#,
+            $after,
+            "}}"
+        ))
+    };
+}
+
 fn requests() -> Vec<Case> {
     vec![
         Case(Request("{}"), code("BAD_REQUEST"), "query"),
@@ -226,20 +253,8 @@ fn requests() -> Vec<Case> {
             code("BAD_REQUEST"),
             "operation",
         ),
-        Case(
-            Request(
-                r#"{"query":"subscription { messages(topics: \"a\") { topic } }","extensions":{"after":7}}"#,
-            ),
-            code("BAD_CURSOR"),
-            "string",
-        ),
-        Case(
-            Request(
-                r#"{"query":"subscription { messages(topics: \"a\") { topic } }","extensions":{"after":"x"}}"#,
-            ),
-            code("BAD_CURSOR"),
-            "cursor",
-        ),
+        Case(resuming!("7"), code("BAD_CURSOR"), "string"),
+        Case(resuming!("\"x\""), code("BAD_CURSOR"), "cursor"),
         Case(
             Request(r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}"#),
             code("BAD_REQUEST"),
@@ -274,7 +289,7 @@ fn frames() -> Vec<Case> {
     let mut unmasked = vec![0x81, 4];
     unmasked.extend(b"{}{}");
     let continued = [frame_with(TEXT, b"{"), frame(TEXT, b"}")].concat();
-    let not_shortest = vec![0x81, 0x80 | 126, 0, 1, 0, 0, 0, 0, b'x'];
+    let not_shortest = vec![0x81, MASKED | LENGTH_16, 0, 1, 0, 0, 0, 0, b'x'];
     let split_character = [frame_with(TEXT, b"\"\xc3"), frame(CONTINUATION, b"x\"")].concat();
     vec![
         Case(Frames(frame(BINARY, b"{}")), Close(1003), "text"),
@@ -297,7 +312,7 @@ fn frames() -> Vec<Case> {
             Close(1002),
             "topmost",
         ),
-        Case(Frames(frame(TEXT, &[b' '; (64 << 10) + 1])), Close(1009), "65536"),
+        Case(Frames(frame(TEXT, &vec![b' '; (64 << 10) + 1])), Close(1009), "65536"),
         Case(Frames(frame(CLOSE, &[3])), Close(1002), "two-byte"),
         Case(Frames(frame(CLOSE, &999_u16.to_be_bytes())), Close(1002), "999"),
         Case(Frames(frame(CLOSE, &1005_u16.to_be_bytes())), Close(1002), "1005"),
@@ -334,7 +349,8 @@ fn http() -> Vec<Case> {
         ),
         Case(
             Http(
-                "POST /graphql HTTP/1.1\nHost: x\nConnection: close\nContent-Type: application/json\nContent-Length: 2\n\n{}",
+                "POST /graphql HTTP/1.1\nConnection: close\nHost: x\n\
+                 Content-Type: application/json\nContent-Length: 2\n\n{}",
             ),
             Status(400),
             "query",

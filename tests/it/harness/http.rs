@@ -1,5 +1,6 @@
 //! HTTP/1.1 by hand: what is sent is what the test says, malformed or not.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -55,10 +56,10 @@ pub(crate) async fn fetch(
 ) -> Answer {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     if !body.is_empty() || method == "POST" {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     exchange(address, format!("{text}\r\n{body}").as_bytes()).await
 }

@@ -6,7 +6,7 @@ use super::http;
 /// Every line that holds a value.
 pub(crate) struct Metrics {
     pub(crate) text: String,
-    values: Vec<(String, f64)>,
+    values: Vec<(String, String)>,
 }
 
 impl Metrics {
@@ -17,16 +17,24 @@ impl Metrics {
         let lines = answer.body.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let value = |line: &str| {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            (name.to_owned(), value.parse().unwrap())
+            (name.to_owned(), value.to_owned())
         };
         let values = lines.map(value).collect();
         Self { text: answer.body, values }
     }
 
-    /// The value of a series, as in `tidings_closed_total{code="1013"}`; 0 when it is not there.
-    pub(crate) fn get(&self, series: &str) -> f64 {
-        let found = self.values.iter().find(|(name, _)| name == series);
-        found.map_or(0.0, |(_, value)| *value)
+    /// The count of a series, as in `tidings_closed_total{code="1013"}`; 0 when it is not there.
+    pub(crate) fn count(&self, series: &str) -> u64 {
+        self.value(series).map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// A series of seconds.
+    pub(crate) fn seconds(&self, series: &str) -> f64 {
+        self.value(series).unwrap().parse().unwrap()
+    }
+
+    fn value(&self, series: &str) -> Option<&str> {
+        self.values.iter().find(|(name, _)| name == series).map(|(_, value)| value.as_str())
     }
 
     /// All series, in the order of the text.

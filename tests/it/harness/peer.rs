@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -210,6 +211,32 @@ impl Peer {
         data["publish"].take()
     }
 
+    /// Publishes these numbers one after the other; their cursors.
+    pub(crate) async fn publish_numbers(
+        &mut self,
+        topic: &str,
+        numbers: Range<i32>,
+    ) -> Vec<String> {
+        let mut cursors = Vec::new();
+        for number in numbers {
+            let receipt = self.publish(topic, number).await;
+            cursors.push(receipt["cursor"].as_str().unwrap().to_owned());
+        }
+        cursors
+    }
+
+    /// The next messages of this operation have to carry these numbers.
+    pub(crate) async fn expect_numbers(
+        &mut self,
+        id: &str,
+        numbers: impl IntoIterator<Item = i32>,
+    ) {
+        for number in numbers {
+            let message = self.next_message(id).await;
+            assert_eq!(message["payload"], number, "of {id}: {message}");
+        }
+    }
+
     /// Subscribes to messages by these arguments, selecting everything.
     pub(crate) async fn follow(&mut self, arguments: &str) -> String {
         self.start(&format!("subscription {{ messages({arguments}) {MESSAGE} }}"), json!({})).await
@@ -240,3 +267,9 @@ pub(crate) const PUBLISH: &str =
         publish(topic: $topic, payload: $payload, key: $key, headers: $headers, id: $id,
             ifLast: $ifLast) { topic cursor publishedAt duplicate }
     }";
+
+/// The code of the first error of a result or of an `error` message's payload.
+pub(crate) fn code(result: &Value) -> &str {
+    let errors = result.get("errors").unwrap_or(result);
+    errors[0]["extensions"]["code"].as_str().unwrap_or_default()
+}

@@ -19,6 +19,12 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
+/// Of a frame's second byte.
+pub(crate) const MASKED: u8 = 0x80;
+/// A length of 16 or 64 bits follows.
+pub(crate) const LENGTH_16: u8 = 126;
+const LENGTH_64: u8 = 127;
+
 /// A TCP connection.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
@@ -40,29 +46,37 @@ pub(crate) fn handshake() -> Vec<(&'static str, String)> {
 
 /// A request with these headers.
 pub(crate) fn request(line: &str, headers: &[(&str, String)]) -> String {
-    let headers: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("{line}\r\n{headers}\r\n")
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    format!("{line}\r\n{}\r\n", headers.collect::<Vec<_>>().concat())
 }
 
 /// A whole frame with any first byte, masked.
 pub(crate) fn frame_with(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first];
-    match payload.len() {
-        length @ 0..=125 => frame.push(0x80 | length as u8),
-        length @ 126..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
+    let length = payload.len();
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ 0..=125), _) => frame.push(MASKED | length),
+        (_, Ok(length)) => {
+            frame.push(MASKED | LENGTH_16);
+            frame.extend(length.to_be_bytes());
         }
-        length => {
-            frame.push(0x80 | 127);
+        _ => {
+            frame.push(MASKED | LENGTH_64);
             frame.extend((length as u64).to_be_bytes());
         }
     }
     frame.extend(MASK);
     frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
+}
+
+/// A frame that starts an operation; the variables are JSON.
+pub(crate) fn subscribe(id: &str, query: &str, variables: &str) -> Vec<u8> {
+    let query = serde_json::Value::from(query);
+    let payload = format!(r#"{{"query":{query},"variables":{variables}}}"#);
+    let text = format!(r#"{{"id":"{id}","type":"subscribe","payload":{payload}}}"#);
+    frame(TEXT, text.as_bytes())
 }
 
 /// A whole message in one frame.
@@ -150,10 +164,10 @@ impl Raw {
     /// First byte, and where the payload begins and ends; `None`: more has to be read.
     fn header(&self) -> Option<(u8, usize, usize)> {
         let (first, second) = (*self.bytes.first()?, *self.bytes.get(1)?);
-        assert_eq!(second & 0x80, 0, "a server must not mask");
+        assert_eq!(second & MASKED, 0, "a server must not mask");
         let (start, length) = match second {
-            126 => (4, u64::from(u16::from_be_bytes(self.bytes.get(2..4)?.try_into().ok()?))),
-            127 => (10, u64::from_be_bytes(self.bytes.get(2..10)?.try_into().ok()?)),
+            LENGTH_16 => (4, u64::from(u16::from_be_bytes(self.bytes.get(2..4)?.try_into().ok()?))),
+            LENGTH_64 => (10, u64::from_be_bytes(self.bytes.get(2..10)?.try_into().ok()?)),
             length => (2, u64::from(length)),
         };
         Some((first, start, start + usize::try_from(length).unwrap()))

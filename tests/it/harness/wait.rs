@@ -11,10 +11,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The future's value; fails the test when it does not come in time.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {DEADLINE:?} in vain for {what}"),
-    }
+    let value = tokio::time::timeout(DEADLINE, future).await;
+    value.unwrap_or_else(|_| panic!("waited {DEADLINE:?} in vain for {what}"))
 }
 
 /// Asks again and again until there is a value.
