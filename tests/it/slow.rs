@@ -166,13 +166,17 @@ async fn a_client_that_stops_reading_costs_only_itself() {
         let (numbers, cursor) = reader.await.unwrap();
         let read = numbers.len() as u64;
         assert!(numbers.into_iter().eq(MEASURED..MEASURED + read));
-        // It resumes, and nothing is missing.
-        let id = admin.follow(&format!("topics: \"feed\", after: {cursor:?}")).await;
-        for number in MEASURED + read..MEASURED + count {
-            assert_eq!(admin.next_message(&id).await["payload"][0], number);
-        }
-        admin.send(&json!({"id": id, "type": "complete"})).await;
+        follows(&mut admin, &cursor, MEASURED + read..MEASURED + count).await;
     }
+}
+
+/// Who resumes from the cursor gets these numbers and misses none.
+async fn follows(peer: &mut Peer, cursor: &str, numbers: std::ops::Range<u64>) {
+    let id = peer.follow(&format!("topics: \"feed\", after: {cursor:?}")).await;
+    for number in numbers {
+        assert_eq!(peer.next_message(&id).await["payload"][0], number);
+    }
+    peer.send(&json!({"id": id, "type": "complete"})).await;
 }
 
 /// Reads everything that waits, up to the message that says it is the last. Returns how many came,

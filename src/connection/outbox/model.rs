@@ -46,6 +46,14 @@ fn op() -> impl Strategy<Value = Op> {
 /// What waits, as a list: (number, slot, key, overflow, bytes); frames have number 0.
 type Model = Vec<(u64, Slot, u8, Overflow, usize)>;
 
+fn number_of(entry: &Entry) -> Option<u64> {
+    match entry {
+        Entry::Result { shared, .. } => Some(shared.message.cursor.sequence.0),
+        Entry::Frame { .. } => Some(0),
+        Entry::Gone => None,
+    }
+}
+
 fn numbers(model: &Model) -> Vec<u64> {
     model.iter().map(|entry| entry.0).collect()
 }
@@ -69,11 +77,7 @@ proptest! {
                         &mut |_, _| dropped += 1,
                     );
                     model.push((number, slot, key, overflow, bytes as usize));
-                    let kept: Vec<u64> = outbox.entries.iter().filter_map(|e| match e {
-                        Entry::Result { shared, .. } => Some(shared.message.cursor.sequence.0),
-                        Entry::Frame { .. } => Some(0),
-                        Entry::Gone => None,
-                    }).collect();
+                    let kept: Vec<u64> = outbox.entries.iter().filter_map(number_of).collect();
                     let lost: Model = model.iter().filter(|m| m.0 > 0 && !kept.contains(&m.0))
                         .copied().collect();
                     prop_assert_eq!(lost.len(), dropped + usize::from(pushed.is_err()));
@@ -108,11 +112,7 @@ proptest! {
                     model.push((0, slot, 0, Overflow::Disconnect, usize::from(bytes)));
                 }
                 Op::Pop => {
-                    let popped = outbox.pop().map(|entry| match entry {
-                        Entry::Result { shared, .. } => shared.message.cursor.sequence.0,
-                        Entry::Frame { .. } => 0,
-                        Entry::Gone => u64::MAX,
-                    });
+                    let popped = outbox.pop().and_then(|entry| number_of(&entry));
                     let expected = if model.is_empty() { None } else { Some(model.remove(0).0) };
                     prop_assert_eq!(popped, expected);
                 }
