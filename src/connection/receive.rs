@@ -109,7 +109,7 @@ impl Shard {
             return;
         }
         loop {
-            // Publishers wait here while subscribers are behind: their sockets fill, not our memory.
+            // Publishers wait while subscribers are behind: their sockets fill, not our memory.
             self.broker.room().await;
             if let Some(room) = self.is_busy(key) {
                 room.notified().await;

@@ -45,9 +45,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Messages that match, in log order, beginning after a place. May stop early at its own
     /// convenience; [`Batch::upto`] then is less than [`head`](Self::head), and the caller goes on
-    /// with [`ReadFrom::onward`]. [`Error::Expired`] when a matching topic lost a message after `from`,
-    /// except one that a newer message of the same key replaced in a conflating topic: those are
-    /// counted in [`Batch::conflated`]. A place beyond the head belongs to no log, so it is expired.
+    /// with [`ReadFrom::onward`]. [`Error::Expired`] when a matching topic lost a message after
+    /// `from`, except one that a newer message of the same key replaced in a conflating topic:
+    /// those are counted in [`Batch::conflated`]. A place beyond the head belongs to no log, so it
+    /// is expired.
     fn read(&self, filters: &Filters, from: ReadFrom, limit: Limit) -> Reply<Batch>;
 
     /// Kept messages that match, newest first, beginning before a place (`None`: the newest).
@@ -157,7 +158,8 @@ pub struct Batch {
     /// Matching messages in the range that newer ones of the same key have replaced; 0 for
     /// [`Engine::read_back`] and [`Engine::last`].
     pub conflated: u64,
-    /// How much the engine had forgotten when it read, as a number of its own; see [`ReadFrom::Rest`].
+    /// How much the engine had forgotten when it read, as a number of its own; see
+    /// [`ReadFrom::Rest`].
     pub moment: u64,
 }
 
