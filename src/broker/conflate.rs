@@ -51,7 +51,7 @@ pub enum Offer {
 impl Conflater {
     /// The state of a subscription with this pace; `None` when everything goes out as it comes.
     pub fn new(pace: Pace) -> Option<Self> {
-        let interval = pace.max_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        let interval = pace.max_per_second.map(interval);
         (!pace.is_free()).then(|| Self {
             interval,
             distinct: pace.distinct,
@@ -145,6 +145,12 @@ impl Conflater {
     }
 }
 
+/// The time between two messages of a key. A clock must be able to tell the time after it.
+fn interval(per_second: f64) -> Duration {
+    const LONGEST: Duration = Duration::from_hours(24 * 365);
+    Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(LONGEST).min(LONGEST)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -191,6 +197,17 @@ mod tests {
         assert!(release(&mut conflater, at(900)).is_empty());
         assert_eq!(conflater.deadline(), None);
         assert!(conflater.keys.is_empty());
+    }
+
+    #[test]
+    fn the_slowest_pace_is_a_time_that_a_clock_can_tell() {
+        let now = Instant::now();
+        for rate in [1e-9, 1e-19, f64::MIN_POSITIVE, 0.0, -1.0, f64::NAN] {
+            let pace = Pace { max_per_second: Some(rate), distinct: false };
+            let mut conflater = Conflater::new(pace).unwrap();
+            assert_eq!(conflater.offer(&message("a", 1), now), Offer::Send, "{rate}");
+            assert_eq!(conflater.offer(&message("a", 2), now), Offer::Wait { conflated: false });
+        }
     }
 
     #[test]

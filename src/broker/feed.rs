@@ -237,8 +237,10 @@ impl Order {
             self.ids.insert(key, id);
             id
         };
-        if let Some(routed) = self.feeds.get_mut(id.index()) {
-            routed.members[shard.0] += 1;
+        if let Some(routed) = self.feeds.get_mut(id.index())
+            && let Some(members) = routed.members.get_mut(shard.0)
+        {
+            *members += 1;
             routed.shards |= 1 << shard.0;
         }
         id
@@ -246,8 +248,9 @@ impl Order {
 
     fn leave(&mut self, id: FeedId, shard: ShardId) {
         let Some(routed) = self.feeds.get_mut(id.index()) else { return };
-        routed.members[shard.0] = routed.members[shard.0].saturating_sub(1);
-        if routed.members[shard.0] == 0 {
+        let Some(members) = routed.members.get_mut(shard.0) else { return };
+        *members = members.saturating_sub(1);
+        if *members == 0 {
             routed.shards &= !(1 << shard.0);
         }
         if routed.shards == 0 {

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 /// What a duration looks like, for errors.
 pub const DURATION_FITS: &str =
-    "a number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\"";
+    "a number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", at most \"36500d\"";
 /// What a size looks like, for errors.
 pub const SIZE_FITS: &str = "bytes, as in 65536, \"64KiB\", \"1MiB\" or \"2GiB\"";
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+/// A hundred years: clocks can tell the time after it.
+const DURATION_MAX: Duration = Duration::from_hours(24 * 36_500);
 
 /// Longest first where one unit begins with another.
 const DURATION_UNITS: [(&str, u128); 7] = [
@@ -47,7 +50,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         rest = &after[unit.len()..];
     }
     let seconds = u64::try_from(nanos / NANOS_PER_SECOND).ok()?;
-    Some(Duration::new(seconds, u32::try_from(nanos % NANOS_PER_SECOND).ok()?))
+    let duration = Duration::new(seconds, u32::try_from(nanos % NANOS_PER_SECOND).ok()?);
+    (duration <= DURATION_MAX).then_some(duration)
 }
 
 /// Reads `65536`, `64KiB`, `1.5 MB`, in any letter case; `None` when it is none.

@@ -34,29 +34,34 @@ struct Place {
 }
 
 impl State {
-    /// Adds a live member that has seen everything up to `from`.
+    /// Adds a live member that has seen everything up to `from`; one that has ended meanwhile
+    /// leaves its feed again.
     pub(super) fn enter(
         &mut self,
+        shard: &Shard,
         key: Key,
         slot: Slot,
         feed: &Rc<Feed>,
         live: (FeedId, Sequence),
     ) {
         let (id, from) = live;
+        let connection = self.connections.get_mut(key.index).filter(|c| c.serial == key.serial);
+        let Some(operation) = connection.and_then(|c| c.operation(slot)) else {
+            return shard.broker.leave(id, shard.id);
+        };
         let new = || Members { feed: feed.clone(), list: Vec::new() };
-        let members = self.feeds.entry(id).or_insert_with(new);
-        let place = members.list.len();
-        members.list.push(Place { connection: key.index, operation: slot.index, from });
-        if let Some(operation) = self.connection(key).and_then(|c| c.operation(slot)) {
-            operation.member = Some(Member { feed: id, place });
-            operation.is_catching_up = false;
-        }
+        let list = &mut self.feeds.entry(id).or_insert_with(new).list;
+        operation.member = Some(Member { feed: id, place: list.len() });
+        operation.is_catching_up = false;
+        list.push(Place { connection: key.index, operation: slot.index, from });
     }
 
     /// Takes a member away.
     pub(super) fn leave(&mut self, shard: &Shard, member: Member) {
         let Some(members) = self.feeds.get_mut(&member.feed) else { return };
-        members.list.swap_remove(member.place);
+        if member.place < members.list.len() {
+            members.list.swap_remove(member.place);
+        }
         if let Some(moved) = members.list.get(member.place).copied() {
             let connection = self.connections.get_mut(moved.connection);
             let operation = connection.and_then(|c| c.operations.get_mut(moved.operation as usize));
@@ -85,8 +90,10 @@ impl State {
                 overflow: event.topic.overflow,
             });
             for place in &members.list {
-                if place.from < event.message.cursor.sequence {
-                    let connection = &mut connections[place.connection];
+                // Who leaves is taken off the list first, so the connection is always there.
+                if place.from < event.message.cursor.sequence
+                    && let Some(connection) = connections.get_mut(place.connection)
+                {
                     let is_sent =
                         push.offer(connection, place.connection, place.operation, &result, now);
                     delivered += u64::from(is_sent);
@@ -117,7 +124,8 @@ impl Push<'_> {
         shared: &Rc<Shared>,
         now: Instant,
     ) -> bool {
-        let operation = &mut connection.operations[operation_index as usize];
+        let operation = connection.operations.get_mut(operation_index as usize);
+        let Some(operation) = operation else { return false };
         if let Some(pace) = &mut operation.pace {
             match pace.conflater.offer(&shared.message, now) {
                 Offer::Send => {}
@@ -146,8 +154,8 @@ impl Push<'_> {
         shared: &Rc<Shared>,
         now: Instant,
     ) -> bool {
-        let Operation { head, serial, pace, .. } =
-            &mut connection.operations[operation_index as usize];
+        let operation = connection.operations.get_mut(operation_index as usize);
+        let Some(Operation { head, serial, pace, .. }) = operation else { return false };
         if let Some(pace) = pace
             && pace.conflater.repeats(&shared.message, shared.encoded.data(), now)
         {

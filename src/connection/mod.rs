@@ -120,8 +120,11 @@ impl Shards {
 
     /// Hands a socket to the shard with this number, modulo their count.
     pub async fn open(&self, number: usize, upgraded: Upgraded) {
-        // A shard that is gone has drained: the socket closes with the dropped value.
-        let _ = self.sockets[number % self.sockets.len()].send(upgraded).await;
+        let number = number.checked_rem(self.sockets.len()).unwrap_or_default();
+        if let Some(socket) = self.sockets.get(number) {
+            // A shard that is gone has drained: the socket closes with the dropped value.
+            let _ = socket.send(upgraded).await;
+        }
     }
 
     /// Closes all connections with 1012, spread over this time, and waits until they are gone.

@@ -41,7 +41,7 @@ impl Shard {
         self.count_subscription(state, key, slot);
         if plan.position == Position::Live {
             if let Some(live) = self.broker.join_live(&feed, self.id) {
-                state.enter(key, slot, &feed, live);
+                state.enter(self, key, slot, &feed, live);
             }
             return;
         }
@@ -139,13 +139,7 @@ impl Shard {
         for message in messages {
             self.replay(key, slot, feed, std::slice::from_ref(message));
         }
-        let mut state = self.state.borrow_mut();
-        let is_there = state.connection(key).is_some_and(|c| c.operation(slot).is_some());
-        if is_there {
-            state.enter(key, slot, feed, live);
-        } else {
-            self.broker.leave(live.0, self.id);
-        }
+        self.state.borrow_mut().enter(self, key, slot, feed, live);
     }
 
     /// Queues messages of the log until the outbox is half full, and says how many: one at least.

@@ -73,9 +73,11 @@ pub fn since(arguments: &Arguments<'_>) -> Result<Option<Timestamp>, Error> {
 
 /// How often.
 pub fn pace(arguments: &Arguments<'_>) -> Result<Pace, Error> {
+    /// Once in 11 days: what is slower has no use, and a time so far away no place in a clock.
+    const LEAST: f64 = 0.000_001;
     let max_per_second = arguments.float("maxPerSecond");
-    if max_per_second.is_some_and(|rate| rate <= 0.0) {
-        let message = "`maxPerSecond` must be more than 0, as in 2 or 0.5";
+    if max_per_second.is_some_and(|rate| rate < LEAST) {
+        let message = "`maxPerSecond` must be at least 0.000001, as in 2 or 0.5";
         return Err(Error::argument("maxPerSecond", message));
     }
     Ok(Pace { max_per_second, distinct: arguments.flag("distinct") })

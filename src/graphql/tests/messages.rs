@@ -151,6 +151,7 @@ fn wrong_arguments_say_which() {
         (r#"topics: "a", after: "nonsense""#, "BAD_CURSOR", "after"),
         (r#"topics: "a", where: {path: "bid", eq: 1}"#, "BAD_ARGUMENT", "where"),
         (r#"topics: "a", maxPerSecond: 0"#, "BAD_ARGUMENT", "maxPerSecond"),
+        (r#"topics: "a", maxPerSecond: 1e-19"#, "BAD_ARGUMENT", "maxPerSecond"),
         (r#"topics: "a", maxPerSecond: -1"#, "BAD_ARGUMENT", "maxPerSecond"),
         (r#"topics: "a", last: 3000000000"#, "BAD_ARGUMENT", "last"),
     ];
