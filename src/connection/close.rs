@@ -148,7 +148,7 @@ pub(super) struct Ended {
 }
 
 impl Operation {
-    /// Ends it: its task stops, nothing of it is written any more.
+    /// Ends it: its task stops, nothing new comes of it.
     pub(super) fn end(&mut self) -> Ended {
         self.is_over = true;
         self.task = None;

@@ -169,7 +169,10 @@ impl Shard {
 fn gather(connection: &mut Connection, entry: Entry, out: &mut Vec<u8>) {
     match entry {
         Entry::Result { slot, shared, .. } => {
-            let Some(operation) = connection.operation(slot) else { return };
+            // Of one that is over, what waits is written still; one that was stopped is not there.
+            let operation = connection.operations.get_mut(slot.index as usize);
+            let operation = operation.filter(|operation| operation.serial == slot.serial);
+            let Some(operation) = operation else { return };
             let dropped = std::mem::take(&mut operation.dropped);
             if dropped == 0 {
                 write_result(&operation.head, shared.encoded.bytes(), NEXT_TAIL, out);

@@ -39,7 +39,7 @@ pub(super) struct Operation {
     pub(super) is_subscription: bool,
     /// Reads the log still, and has not joined its feed.
     pub(super) is_catching_up: bool,
-    /// The client has ended it; what waits of it is not written any more.
+    /// The connection closes: nothing new comes of it.
     pub(super) is_over: bool,
 }
 

@@ -78,12 +78,10 @@ async fn run(seed: Seed) {
         dirty: Notify::new(),
         this: this.clone(),
     });
-    tokio::task::spawn_local(shard.clone().run_flusher());
-    tokio::task::spawn_local(shard.clone().run_deliverer());
-    let timers = shard.clone();
-    tokio::task::spawn_local(async move { timers.run_timers().await });
-    let endings = shard.clone();
-    tokio::task::spawn_local(async move { endings.run_endings().await });
+    shard.supervise("flusher", Shard::run_flusher);
+    shard.supervise("deliverer", Shard::run_deliverer);
+    shard.supervise("timers", Shard::run_timers);
+    shard.supervise("endings", Shard::run_endings);
     tokio::task::spawn_local(shard.clone().run_drain(drain));
     while let Some(upgraded) = sockets.recv().await {
         shard.clone().open(upgraded);
@@ -91,6 +89,35 @@ async fn run(seed: Seed) {
 }
 
 impl Shard {
+    /// Runs one of the shard's own tasks. Should it panic, the connections are closed, so that
+    /// their clients resume what they may have missed, and the task begins anew.
+    fn supervise<F>(self: &Rc<Self>, name: &'static str, task: impl Fn(Rc<Self>) -> F + 'static)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let shard = self.clone();
+        tokio::task::spawn_local(async move {
+            while let Err(error) = tokio::task::spawn_local(task(shard.clone())).await {
+                if !error.is_panic() {
+                    return;
+                }
+                tracing::error!(shard = shard.id.0, task = name, "panicked; closing connections");
+                shard.begin_anew();
+            }
+        });
+    }
+
+    fn begin_anew(&self) {
+        self.broker.inbox(self.id).clear();
+        let mut state = self.state.borrow_mut();
+        let keys: Vec<Key> = state.connections.iter().map(|(i, c)| c.key(i)).collect();
+        for key in keys {
+            let reason = "internal error; reconnect and resume";
+            self.close(&mut state, key, CloseCode::Internal.number(), reason);
+        }
+        self.wake_flusher(&state);
+    }
+
     /// Runs for as long as the shard: takes events from the inbox, delivers and flushes.
     async fn run_deliverer(self: Rc<Self>) {
         let inbox = self.broker.inbox(self.id);
@@ -132,7 +159,7 @@ impl Shard {
     }
 
     /// Runs for as long as the shard: closes the connections that administrators end.
-    async fn run_endings(&self) {
+    async fn run_endings(self: Rc<Self>) {
         loop {
             let ended = self.registry.ended(self.id.0).take().await;
             let mut state = self.state.borrow_mut();

@@ -90,7 +90,7 @@ impl Shard {
     }
 
     /// Runs for as long as the shard: sleeps until the soonest deadline.
-    pub(super) async fn run_timers(&self) {
+    pub(super) async fn run_timers(self: Rc<Self>) {
         loop {
             let (soonest, sooner) = {
                 let state = self.state.borrow();
