@@ -160,7 +160,9 @@ async fn the_status_says_whether_it_was_executed() {
             );
         }
     }
-    for (name, value) in [("variables", "{"), ("extensions", "x")] {
+    for (name, value) in
+        [("variables", "{"), ("variables", "[]"), ("variables", "7"), ("extensions", "x")]
+    {
         let answer = get(&broker, &[("query", "{ a: __typename }"), (name, value)]).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, "BAD_REQUEST"), "{name}={value}");
     }

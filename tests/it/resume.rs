@@ -88,6 +88,7 @@ async fn a_cursor_whose_successors_were_trimmed_has_expired() {
             let id = peer.follow(&format!("topics: {filter:?}, after: {cursor:?}")).await;
             let errors = peer.error(&id).await;
             assert_eq!(code(&errors), "CURSOR_EXPIRED", "{cursor} {filter}");
+            assert_eq!(errors[0]["path"], json!(["messages"]), "{cursor} {filter}");
             // From where on nothing is lost.
             let earliest = &errors[0]["extensions"]["earliest"];
             let id = peer.follow(&format!("topics: {filter:?}, after: {earliest}")).await;

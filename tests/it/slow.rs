@@ -29,13 +29,23 @@ async fn stalled(broker: &Broker, topics: &str) -> (Raw, String) {
     (raw, id)
 }
 
-/// How many subscriptions each connection has.
-async fn subscriptions(admin: &mut Peer) -> HashMap<String, u64> {
-    let query = "{ connections(first: 1000) { nodes { id subscriptions } } }";
+/// What the broker has on its books for a connection.
+struct Book {
+    subscriptions: u64,
+    outbox_bytes: u64,
+    dropped: u64,
+}
+
+async fn books(admin: &mut Peer) -> HashMap<String, Book> {
+    let query = "{ connections(first: 1000) { nodes { id subscriptions outboxBytes dropped } } }";
     let data = admin.ask(query, json!({})).await;
     let nodes = data["connections"]["nodes"].as_array().unwrap();
-    let id = |node: &Value| node["id"].as_str().unwrap().to_owned();
-    nodes.iter().map(|node| (id(node), node["subscriptions"].as_u64().unwrap())).collect()
+    let book = |node: &Value| {
+        let number = |name: &str| node[name].as_u64().unwrap();
+        let (subscriptions, outbox_bytes) = (number("subscriptions"), number("outboxBytes"));
+        Book { subscriptions, outbox_bytes, dropped: number("dropped") }
+    };
+    nodes.iter().map(|node| (node["id"].as_str().unwrap().to_owned(), book(node))).collect()
 }
 
 fn payload(number: u64, started: Instant) -> Value {
@@ -98,85 +108,125 @@ fn read_when_told(mut raw: Raw, told: oneshot::Receiver<()>) -> JoinHandle<(Vec<
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_stops_reading_costs_only_itself() {
-    const STALLED: usize = 10;
-    const HEALTHY: usize = 20;
-    const MEASURED: u64 = 300;
-    let outbox = format!("limits.outbox_bytes={OUTBOX_BYTES}");
-    let broker = Broker::with(&[&outbox, "keep.bytes=64MiB", "keep.last=100000"]);
-    let (mut publisher, mut admin) = (broker.peer().await, broker.peer().await);
-    let started = Instant::now();
-    let mut pace = tokio::time::interval(Duration::from_millis(4));
+/// Clients that do not read until the broker has given them up.
+#[derive(Default)]
+struct Crowd {
+    waiting: HashMap<String, oneshot::Sender<()>>,
+    readers: Vec<JoinHandle<(Vec<u64>, String)>>,
+}
 
-    let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
-    for number in 0..MEASURED {
-        pace.tick().await;
-        publisher.publish("feed", payload(number, started)).await;
-    }
-    let alone = healthy.p99().await;
-
-    let mut stalled_ones = HashMap::new();
-    let mut readers = Vec::new();
-    for _ in 0..STALLED {
-        let (raw, id) = stalled(&broker, "feed").await;
-        let (tell, told) = oneshot::channel();
-        readers.push(read_when_told(raw, told));
-        stalled_ones.insert(id, tell);
-    }
-    let before = broker.resident_bytes();
-    let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
-    let (mut count, mut outbox_bytes, mut resident) = (0, 0, 0);
-    while count < MEASURED || !stalled_ones.is_empty() {
-        assert!(count < 20_000, "still not closed after {count} messages");
-        pace.tick().await;
-        publisher.publish("feed", payload(MEASURED + count, started)).await;
-        count += 1;
-        if count % 10 == 0 {
-            resident = resident.max(broker.resident_bytes());
-            let metrics = Metrics::of(&broker).await;
-            outbox_bytes = outbox_bytes.max(metrics.count("tidings_outbox_bytes"));
-            let open = subscriptions(&mut admin).await;
-            let is_over = |id: &String| open.get(id).is_none_or(|count| *count == 0);
-            let over: Vec<String> = stalled_ones.keys().filter(|id| is_over(id)).cloned().collect();
-            for tell in over.iter().filter_map(|id| stalled_ones.remove(id)) {
-                tell.send(()).unwrap();
-            }
+impl Crowd {
+    async fn gather(broker: &Broker, count: usize) -> Self {
+        let mut crowd = Self::default();
+        for _ in 0..count {
+            let (raw, id) = stalled(broker, "feed").await;
+            let (tell, told) = oneshot::channel();
+            crowd.readers.push(read_when_told(raw, told));
+            crowd.waiting.insert(id, tell);
         }
+        crowd
     }
-    let beside = healthy.p99().await;
-    let grown = resident.saturating_sub(before);
-    println!(
-        "p99 alone {alone:.1?}, beside {STALLED} that do not read {beside:.1?}; {count} \
-         messages; most in outboxes {outbox_bytes} B; resident memory grew by {} KiB",
-        grown >> 10
-    );
-    let entry = PAYLOAD_BYTES as u64 + 1024;
-    // At most an outbox for each, what is kept of the topic, and some air.
-    let outboxes = (STALLED + HEALTHY) as u64 * (OUTBOX_BYTES + entry);
-    assert!(outbox_bytes > OUTBOX_BYTES / 2, "nobody was slow: {outbox_bytes}");
-    assert!(outbox_bytes < outboxes, "{outbox_bytes}, over {outboxes}");
-    let bound = outboxes + count * entry + (16 << 20);
-    assert!(grown < bound, "{grown} bytes more, over {bound}");
-    let metrics = Metrics::of(&broker).await;
-    assert_eq!(metrics.count("tidings_closed_total{code=\"1013\"}"), STALLED as u64);
-    assert!(beside < Duration::from_secs(5), "{beside:?}");
 
-    for reader in readers {
-        let (numbers, cursor) = reader.await.unwrap();
-        let read = numbers.len() as u64;
-        assert!(numbers.into_iter().eq(MEASURED..MEASURED + read));
-        follows(&mut admin, &cursor, MEASURED + read..MEASURED + count).await;
+    /// Lets those read whose connection has ended.
+    fn release(&mut self, books: &HashMap<String, Book>) {
+        let is_over = |id: &String| books.get(id).is_none_or(|book| book.subscriptions == 0);
+        let over: Vec<String> = self.waiting.keys().filter(|id| is_over(id)).cloned().collect();
+        for tell in over.iter().filter_map(|id| self.waiting.remove(id)) {
+            tell.send(()).unwrap();
+        }
     }
 }
 
-/// Who resumes from the cursor gets these numbers and misses none.
-async fn follows(peer: &mut Peer, cursor: &str, numbers: std::ops::Range<u64>) {
-    let id = peer.follow(&format!("topics: \"feed\", after: {cursor:?}")).await;
-    for number in numbers {
-        assert_eq!(peer.next_message(&id).await["payload"][0], number);
+/// What a crowd cost the broker.
+#[derive(Debug, Default)]
+struct Cost {
+    messages: u64,
+    /// The most that waited for one connection.
+    outbox_bytes: u64,
+    resident_bytes: u64,
+}
+
+/// Feeds everybody until nobody of the crowd is connected any more.
+async fn feed_until_closed(broker: &Broker, crowd: &mut Crowd, started: Instant) -> Cost {
+    let (mut publisher, mut admin) = (broker.peer().await, broker.peer().await);
+    let mut pace = tokio::time::interval(PAUSE);
+    let mut cost = Cost::default();
+    while cost.messages < MEASURED || !crowd.waiting.is_empty() {
+        assert!(cost.messages < 20_000, "still not closed: {cost:?}");
+        pace.tick().await;
+        publisher.publish("feed", payload(MEASURED + cost.messages, started)).await;
+        cost.messages += 1;
+        if cost.messages % 10 == 0 {
+            let books = books(&mut admin).await;
+            for book in books.values() {
+                cost.outbox_bytes = cost.outbox_bytes.max(book.outbox_bytes);
+            }
+            cost.resident_bytes = cost.resident_bytes.max(broker.resident_bytes());
+            crowd.release(&books);
+        }
     }
-    peer.send(&json!({"id": id, "type": "complete"})).await;
+    cost
+}
+
+const STALLED: usize = 10;
+const HEALTHY: usize = 20;
+const MEASURED: u64 = 300;
+/// Between two messages: 2 MiB a second.
+const PAUSE: Duration = Duration::from_millis(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_stops_reading_costs_only_itself() {
+    let outbox = format!("limits.outbox_bytes={OUTBOX_BYTES}");
+    let broker = Broker::with(&[&outbox, "keep.bytes=64MiB", "keep.last=100000"]);
+    let mut peer = broker.peer().await;
+    let started = Instant::now();
+    let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
+    let mut pace = tokio::time::interval(PAUSE);
+    for number in 0..MEASURED {
+        pace.tick().await;
+        peer.publish("feed", payload(number, started)).await;
+    }
+    let alone = healthy.p99().await;
+
+    let mut crowd = Crowd::gather(&broker, STALLED).await;
+    let before = broker.resident_bytes();
+    let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
+    let cost = feed_until_closed(&broker, &mut crowd, started).await;
+    let beside = healthy.p99().await;
+    let grown = cost.resident_bytes.saturating_sub(before);
+    println!(
+        "p99 alone {alone:.1?}, beside {STALLED} that do not read {beside:.1?}; {} messages; most \
+         in an outbox {} KiB; resident memory grew by {} KiB",
+        cost.messages,
+        cost.outbox_bytes >> 10,
+        grown >> 10
+    );
+    let entry = PAYLOAD_BYTES as u64 + 1024;
+    assert!(cost.outbox_bytes > OUTBOX_BYTES / 2, "nobody was slow: {cost:?}");
+    assert!(cost.outbox_bytes <= OUTBOX_BYTES, "{cost:?}");
+    // An outbox for each, what is kept of the topic, and some air.
+    let outboxes = (STALLED + HEALTHY) as u64 * OUTBOX_BYTES;
+    let bound = outboxes + cost.messages * entry + (16 << 20);
+    assert!(grown < bound, "{grown} bytes more, over {bound}");
+    assert!(beside < Duration::from_secs(5), "{beside:?}");
+    let metrics = Metrics::of(&broker).await;
+    assert_eq!(metrics.count("tidings_closed_total{code=\"1013\"}"), STALLED as u64);
+
+    for reader in crowd.readers {
+        let (numbers, cursor) = reader.await.unwrap();
+        let read = numbers.len() as u64;
+        assert!(numbers.into_iter().eq(MEASURED..MEASURED + read));
+        // It resumes, and nothing is missing.
+        let id = peer.follow(&format!("topics: \"feed\", after: {cursor:?}")).await;
+        for number in MEASURED + read..MEASURED + cost.messages {
+            assert_eq!(peer.next_message(&id).await["payload"][0], number);
+        }
+        peer.send(&json!({"id": id, "type": "complete"})).await;
+    }
+    wait::until("nothing waits", async || {
+        (Metrics::of(&broker).await.count("tidings_outbox_bytes") == 0).then_some(())
+    })
+    .await;
 }
 
 /// Reads everything that waits, up to the message that says it is the last. Returns how many came,
@@ -209,8 +259,7 @@ async fn lossy(overflow: &str) -> (u64, u64, u64, HashMap<String, u64>) {
     let (mut raw, id) = stalled(&broker, "lossy.>").await;
     let started = Instant::now();
     let mut sent = 0;
-    let dropped = format!("tidings_dropped_total{{policy=\"{}\"}}", overflow.to_lowercase());
-    wait::until("messages are dropped", async || {
+    let dropped = wait::until("messages are dropped", async || {
         for _ in 0..100 {
             let key = format!("k{}", sent % KEYS);
             let payload = payload(sent, started);
@@ -219,10 +268,14 @@ async fn lossy(overflow: &str) -> (u64, u64, u64, HashMap<String, u64>) {
                 .await;
             sent += 1;
         }
-        assert_eq!(subscriptions(&mut admin).await[&id], 1, "it was disconnected");
-        (Metrics::of(&broker).await.count(&dropped) >= 300).then_some(())
+        let book = &books(&mut admin).await[&id];
+        assert_eq!(book.subscriptions, 1, "it was disconnected");
+        assert!(book.outbox_bytes <= OUTBOX_BYTES, "{} wait", book.outbox_bytes);
+        (book.dropped >= 300).then_some(book.dropped)
     })
     .await;
+    let series = format!("tidings_dropped_total{{policy=\"{}\"}}", overflow.to_lowercase());
+    assert_eq!(Metrics::of(&broker).await.count(&series), dropped);
     let end = json!({"topic": "lossy.a", "payload": payload(sent, started), "key": "end"});
     publisher.publish_item(end).await;
     let (came, told, last) = read_all(&mut raw).await;
