@@ -47,7 +47,7 @@ impl Shard {
             self.wake_flusher(&state);
             key
         };
-        tokio::task::spawn_local(self.read(key, socket, upgraded.early));
+        self.spawn(key, |this| this.read(key, socket, upgraded.early));
     }
 
     fn enter(
