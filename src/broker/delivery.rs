@@ -59,10 +59,9 @@ pub struct Inbox {
 impl Inbox {
     /// Adds an event and wakes the shard.
     pub fn push(&self, event: Arc<Event>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let first = {
             let mut events = self.events.lock();
-            // Under the lock, so that `clear` counts what it drops.
-            self.waiting.fetch_add(1, Ordering::Relaxed);
             events.push(event);
             events.len() == 1
         };
@@ -85,13 +84,6 @@ impl Inbox {
     /// The shard has delivered so many of those that it took.
     pub fn delivered(&self, count: usize) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    /// Drops everything, what was taken and not delivered included.
-    pub fn clear(&self) {
-        let mut events = self.events.lock();
-        events.clear();
-        self.waiting.store(0, Ordering::Relaxed);
     }
 
     /// Events that wait.

@@ -158,12 +158,13 @@ fn faults_of_a_file_name_place_key_value_and_what_fits() {
         (
             "[limits]\ninit_timeout = 10",
             "tidings.toml:2:16: limits.init_timeout = 10: expected a \
-          number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", at most \"36500d\"",
+          number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", \
+          up to \"36500d\"",
         ),
         (
             "[limits]\ninit_timeout = '0s'",
             "tidings.toml:2:16: limits.init_timeout = \"0s\": \
-          expected a number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", at most \
+          expected a number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", up to \
           \"36500d\", more than 0",
         ),
         (

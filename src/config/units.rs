@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a duration looks like, for errors.
 pub const DURATION_FITS: &str =
-    "a number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", at most \"36500d\"";
+    "a number with its unit, as in \"250ms\", \"10s\", \"10m\" or \"2h\", up to \"36500d\"";
 /// What a size looks like, for errors.
 pub const SIZE_FITS: &str = "bytes, as in 65536, \"64KiB\", \"1MiB\" or \"2GiB\"";
 
@@ -96,7 +96,10 @@ mod tests {
         for (text, nanos) in table {
             assert_eq!(parse_duration(text), Some(Duration::from_nanos(nanos)), "{text}");
         }
-        for bad in ["", "10", "s", "ten", "-1s", "1 s", "1s1", "1..2s", ".s", "1x", "1M", "1e3s"] {
+        assert_eq!(parse_duration("36500d"), Some(DURATION_MAX));
+        for bad in
+            ["", "10", "s", "36501d", "ten", "-1s", "1 s", "1s1", "1..2s", ".s", "1x", "1M", "1e3s"]
+        {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
         assert_eq!(parse_duration("99999999999999999999d"), None);

@@ -1,6 +1,5 @@
 //! What the protocol asks for: the only place where its actions are matched.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -201,11 +200,6 @@ impl Shard {
         // Its place is free at once: results that still wait have its serial and are passed over.
         connection.operations.remove(slot.index as usize);
         self.ended(state, key, &ended, "stopped");
-    }
-
-    /// A reference for tasks.
-    pub(super) fn shared(&self) -> Option<Rc<Self>> {
-        self.this.upgrade()
     }
 }
 

@@ -56,15 +56,14 @@ impl Shard {
         if let Some(result) = poll_once(answer.as_mut()) {
             return self.answered(state, key, slot, result);
         }
-        let Some(this) = self.shared() else { return };
-        let task = tokio::task::spawn_local(async move {
+        let task = self.spawn(key, |this| async move {
             let result = answer.await;
             let mut state = this.state.borrow_mut();
             this.answered(&mut state, key, slot, result);
             this.wake_flusher(&state);
         });
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
-            operation.task = Some(Task(task.abort_handle()));
+            operation.task = task.map(Task);
         }
     }
 
@@ -107,9 +106,8 @@ impl Shard {
         if let Some(lane) = &mut connection.lane {
             return lane.items.push_back(item);
         }
-        let Some(this) = self.shared() else { return };
-        let task = tokio::task::spawn_local(this.run_lane(key));
-        let lane = Lane { items: VecDeque::from([item]), _task: Task(task.abort_handle()) };
+        let Some(task) = self.spawn(key, |this| this.run_lane(key)) else { return };
+        let lane = Lane { items: VecDeque::from([item]), _task: Task(task) };
         connection.lane = Some(Box::new(lane));
     }
 

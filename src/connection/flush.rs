@@ -58,7 +58,7 @@ impl Shard {
     pub(super) async fn run_flusher(self: Rc<Self>) {
         loop {
             self.dirty.notified().await;
-            self.flush(&mut self.state.borrow_mut());
+            self.attempt(|| self.flush(&mut self.state.borrow_mut()));
         }
     }
 
@@ -74,7 +74,8 @@ impl Shard {
             Flushed::Broken => self.lost(state, key),
             Flushed::Blocked => {
                 connection.is_blocked = true;
-                tokio::task::spawn_local(self.clone().unblock(key, connection.socket.clone()));
+                let socket = connection.socket.clone();
+                self.spawn(key, |this| this.unblock(key, socket));
             }
             Flushed::All => {
                 connection.tell_room();

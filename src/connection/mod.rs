@@ -6,11 +6,13 @@
 //! The life of a connection: `server` hands over its socket ([`Shards::open`]); [`shard`] reads
 //! into one buffer for all; [`receive`] makes messages of it and [`act`] does what the protocol
 //! asks; [`subscribe`] brings a subscription to its feed and [`member`] delivers; [`flush`] writes
-//! each socket that has something once; [`close`] ends it, both ways and in time.
+//! each socket that has something once; [`close`] ends it, both ways and in time. [`fault`] is for
+//! what must not happen.
 
 mod act;
 mod answer;
 mod close;
+mod fault;
 mod flush;
 mod member;
 mod operation;

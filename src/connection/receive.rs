@@ -16,9 +16,9 @@ use super::state::{Connection, Key, Phase, State};
 use super::{Options, Upgraded};
 use crate::graphql::Caller;
 use crate::message::time::Timestamp;
-use crate::protocol;
 use crate::protocol::close::CloseCode;
 use crate::protocol::session::Session;
+use crate::protocol::{self, Dialect};
 use crate::websocket::assemble::{Assembler, Event, Input, Role};
 use crate::websocket::frame::Opcode;
 
@@ -37,7 +37,7 @@ impl Shard {
                 remote: upgraded.remote,
                 admin: upgraded.admin,
                 permit: upgraded.permit,
-                dialect: upgraded.dialect.unwrap_or(protocol::Dialect::TransportWs),
+                dialect: upgraded.dialect,
             };
             let key = self.enter(&mut state, opening, socket.clone(), now);
             if upgraded.dialect.is_none() {
@@ -47,7 +47,7 @@ impl Shard {
             self.wake_flusher(&state);
             key
         };
-        tokio::task::spawn_local(self.read(key, socket, upgraded.early));
+        self.spawn(key, |this| this.read(key, socket, upgraded.early));
     }
 
     fn enter(
@@ -60,7 +60,8 @@ impl Shard {
         let Opening { remote, admin, permit, dialect } = opening;
         let id = new_id();
         let since = now_timestamp();
-        let name = dialect.subprotocol();
+        let name = dialect.map_or("none", Dialect::subprotocol);
+        let dialect = dialect.unwrap_or(Dialect::TransportWs);
         let entry = self.registry.enter(Entry::new(id.clone(), remote, name, since, self.id.0));
         let caller = Caller {
             connection: id,
@@ -180,7 +181,7 @@ struct Opening {
     remote: IpAddr,
     admin: bool,
     permit: super::registry::Permit,
-    dialect: protocol::Dialect,
+    dialect: Option<Dialect>,
 }
 
 fn session_options(options: &Options) -> protocol::Options {

@@ -38,7 +38,7 @@ pub struct Entry {
     pub id: Arc<str>,
     /// The peer's address.
     pub remote: IpAddr,
-    /// The subprotocol.
+    /// The subprotocol; `none` where none was agreed upon.
     pub protocol: &'static str,
     /// When it was opened.
     pub since: Timestamp,

@@ -65,57 +65,37 @@ pub(super) fn spawn(seed: Seed) -> Result<(), StartError> {
 }
 
 async fn run(seed: Seed) {
-    let Seed { number, broker, schema, registry, options, mut sockets, drain } = seed;
-    let shard = Rc::new_cyclic(|this| Shard {
-        id: ShardId(number),
-        broker,
-        schema,
-        registry,
-        options,
-        state: RefCell::default(),
-        read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
-        write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
-        dirty: Notify::new(),
-        this: this.clone(),
-    });
-    shard.supervise("flusher", Shard::run_flusher);
-    shard.supervise("deliverer", Shard::run_deliverer);
-    shard.supervise("timers", Shard::run_timers);
-    shard.supervise("endings", Shard::run_endings);
+    let (shard, (mut sockets, drain)) = Shard::new(seed);
+    tokio::task::spawn_local(shard.clone().run_flusher());
+    tokio::task::spawn_local(shard.clone().run_deliverer());
+    tokio::task::spawn_local(shard.clone().run_timers());
+    tokio::task::spawn_local(shard.clone().run_endings());
     tokio::task::spawn_local(shard.clone().run_drain(drain));
     while let Some(upgraded) = sockets.recv().await {
-        shard.clone().open(upgraded);
+        shard.attempt(|| shard.clone().open(upgraded));
     }
 }
 
-impl Shard {
-    /// Runs one of the shard's own tasks. Should it panic, the connections are closed, so that
-    /// their clients resume what they may have missed, and the task begins anew.
-    fn supervise<F>(self: &Rc<Self>, name: &'static str, task: impl Fn(Rc<Self>) -> F + 'static)
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        let shard = self.clone();
-        tokio::task::spawn_local(async move {
-            while let Err(error) = tokio::task::spawn_local(task(shard.clone())).await {
-                if !error.is_panic() {
-                    return;
-                }
-                tracing::error!(shard = shard.id.0, task = name, "panicked; closing connections");
-                shard.begin_anew();
-            }
-        });
-    }
+/// What comes to a shard from outside, beside events.
+type Inputs = (mpsc::Receiver<Upgraded>, watch::Receiver<Option<Duration>>);
 
-    fn begin_anew(&self) {
-        self.broker.inbox(self.id).clear();
-        let mut state = self.state.borrow_mut();
-        let keys: Vec<Key> = state.connections.iter().map(|(i, c)| c.key(i)).collect();
-        for key in keys {
-            let reason = "internal error; reconnect and resume";
-            self.close(&mut state, key, CloseCode::Internal.number(), reason);
-        }
-        self.wake_flusher(&state);
+impl Shard {
+    /// A shard without connections, and what it is to listen to.
+    pub(super) fn new(seed: Seed) -> (Rc<Self>, Inputs) {
+        let Seed { number, broker, schema, registry, options, sockets, drain } = seed;
+        let shard = Rc::new_cyclic(|this| Self {
+            id: ShardId(number),
+            broker,
+            schema,
+            registry,
+            options,
+            state: RefCell::default(),
+            read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
+            write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
+            dirty: Notify::new(),
+            this: this.clone(),
+        });
+        (shard, (sockets, drain))
     }
 
     /// Runs for as long as the shard: takes events from the inbox, delivers and flushes.
@@ -126,7 +106,7 @@ impl Shard {
             inbox.filled().await;
             inbox.take(&mut events);
             for some in events.chunks(EVENTS_PER_FLUSH) {
-                self.deliver(some);
+                self.attempt(|| self.deliver(some));
                 self.broker.delivered(self.id, some.len());
                 // Others read and answer between two chunks.
                 tokio::task::yield_now().await;
@@ -162,16 +142,20 @@ impl Shard {
     async fn run_endings(self: Rc<Self>) {
         loop {
             let ended = self.registry.ended(self.id.0).take().await;
-            let mut state = self.state.borrow_mut();
-            for (id, reason) in ended {
-                let found = state.connections.iter().find(|(_, c)| c.entry.id == id);
-                let key = found.map(|(index, connection)| connection.key(index));
-                if let Some(key) = key {
-                    self.close(&mut state, key, CloseCode::Policy.number(), &reason);
-                }
-            }
-            self.wake_flusher(&state);
+            self.attempt(|| self.close_ended(&ended));
         }
+    }
+
+    fn close_ended(&self, ended: &[(Arc<str>, String)]) {
+        let mut state = self.state.borrow_mut();
+        for (id, reason) in ended {
+            let found = state.connections.iter().find(|(_, c)| c.entry.id == *id);
+            let key = found.map(|(index, connection)| connection.key(index));
+            if let Some(key) = key {
+                self.close(&mut state, key, CloseCode::Policy.number(), reason);
+            }
+        }
+        self.wake_flusher(&state);
     }
 
     /// Waits for a drain and gives each connection its moment in it.

@@ -45,10 +45,10 @@ impl Shard {
             }
             return;
         }
-        let Some(this) = self.this.upgrade() else { return };
-        let task = tokio::task::spawn_local(this.catch_up(key, slot, feed, plan.position, place));
+        let position = plan.position;
+        let task = self.spawn(key, |this| this.catch_up(key, slot, feed, position, place));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
-            operation.task = Some(Task(task.abort_handle()));
+            operation.task = task.map(Task);
             operation.is_catching_up = true;
         }
     }
@@ -68,10 +68,9 @@ impl Shard {
             Some(None) => return self.settle(state, key, slot, Settled::Finished, "completed"),
             None => {}
         }
-        let Some(this) = self.this.upgrade() else { return };
-        let task = tokio::task::spawn_local(this.run_forward(key, slot, stream));
+        let task = self.spawn(key, |this| this.run_forward(key, slot, stream));
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
-            operation.task = Some(Task(task.abort_handle()));
+            operation.task = task.map(Task);
         }
     }
 

@@ -104,7 +104,7 @@ impl Shard {
                     let _ = tokio::time::timeout_at(at, sooner.notified()).await;
                 }
             }
-            self.expire(Instant::now());
+            self.attempt(|| self.expire(Instant::now()));
         }
     }
 
