@@ -24,6 +24,9 @@ pub(super) struct Timers {
     sooner: Rc<Notify>,
 }
 
+/// When a connection that a drain could not close yet is looked at again.
+const DRAIN_RETRY: Duration = Duration::from_millis(5);
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
@@ -145,6 +148,11 @@ impl Shard {
             return self.finish(state, key);
         }
         if connection.drain_at.is_some_and(|at| at <= now) {
+            // What was acknowledged before is delivered before: it may still be in the inbox.
+            if self.broker.inbox(self.id).waiting() > 0 {
+                connection.drain_at = Some(now + DRAIN_RETRY);
+                return;
+            }
             return self.close(
                 state,
                 key,
