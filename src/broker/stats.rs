@@ -18,7 +18,8 @@ pub struct Counters {
     pub published: Counter,
     /// Results handed to sockets or streams.
     pub delivered: Counter,
-    /// Messages that an overflow policy or conflation kept from one subscriber, by policy.
+    /// Messages kept from one subscriber, by what did so: `rate` is `maxPerSecond`, `replaced` are
+    /// those that newer ones stood for while it resumed, the others are overflow policies.
     pub dropped: DashMap<&'static str, u64>,
     /// Connections closed, by close code; 1006 where the peer went without one.
     pub closed: DashMap<u16, u64>,

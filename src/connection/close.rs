@@ -15,8 +15,7 @@ use crate::websocket::frame::Opcode;
 pub(super) const ABNORMAL: u16 = 1006;
 
 impl Shard {
-    /// Begins the closing handshake. Frames that wait go out before it; results that wait do not,
-    /// for their subscriptions end here: who comes back resumes from the last result it has.
+    /// Ends all operations and begins the closing handshake, after what waits in the outbox.
     pub(super) fn close(&self, state: &mut State, key: Key, code: u16, reason: &str) {
         let until = Instant::now() + self.options.close_timeout;
         self.send_close(state, key, code, reason, Phase::Closing { until });

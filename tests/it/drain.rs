@@ -45,6 +45,7 @@ async fn a_drain_closes_everybody_in_time_and_not_at_once() {
     let refused = Raw::connect(broker.address).await.ask(&handshake()).await;
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    mutations_are_refused(&broker).await;
     let mut ends = Vec::new();
     while let Some(client) = clients.join_next().await {
         let ((code, reason), end) = client.unwrap();
@@ -62,6 +63,23 @@ async fn a_drain_closes_everybody_in_time_and_not_at_once() {
     let spread = ends[CLIENTS - 1].abs_diff(ends[0]);
     assert!(spread > WITHIN / 4, "all of them within {spread:?}");
     assert!(ends[CLIENTS - 1] < WITHIN + Duration::from_secs(2), "{:?}", ends[CLIENTS - 1]);
+}
+
+/// Over HTTP, where nobody is told that the broker goes; queries are answered still.
+async fn mutations_are_refused(broker: &Broker) {
+    let ask = async |query: &str| {
+        let body = json!({ "query": query }).to_string();
+        let headers = [("content-type", "application/json")];
+        http::fetch(broker.address, "POST", "/graphql", &headers, &body).await
+    };
+    let refused = ask("mutation { publish(topic: \"d\", payload: 2) { topic } }").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+    let answer: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+    let extensions = &answer["errors"][0]["extensions"];
+    assert_eq!(*extensions, json!({"code": "UNAVAILABLE", "outcome": "refused"}));
+    let known = ask("{ topic(name: \"d\") { messages } }").await;
+    assert_eq!(known.status, 200);
+    assert!(known.body.contains("\"messages\":1"), "{}", known.body);
 }
 
 #[tokio::test]
