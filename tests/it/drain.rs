@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::harness::broker::Broker;
 use crate::harness::http;
-use crate::harness::peer::{Heard, Peer};
+use crate::harness::peer::{Heard, LEGACY_WS, Peer};
 use crate::harness::raw::{CLOSE, Raw, TEXT, frame, handshake, subscribe};
 use crate::harness::wait;
 
@@ -190,6 +190,34 @@ async fn an_administrator_ends_one_connection() {
 }
 
 #[tokio::test]
+async fn connections_are_listed_in_pages() {
+    let broker = Broker::start();
+    let mut peers = Vec::new();
+    for _ in 0..7 {
+        peers.push(broker.peer().await);
+    }
+    let old = Peer::open(broker.address, LEGACY_WS).await;
+    let query = "query ($a: String) { connections(first: 3, after: $a) { totalCount
+        nodes { id protocol subscriptions } pageInfo { hasNextPage endCursor } } }";
+    let (mut found, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let page = peers[0].ask(query, json!({"a": after})).await["connections"].take();
+        assert_eq!(page["totalCount"], 8);
+        found.extend(page["nodes"].as_array().unwrap().iter().cloned());
+        after = page["pageInfo"]["endCursor"].clone();
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 8);
+    for peer in &peers {
+        assert_eq!(found.iter().filter(|node| node["id"] == peer.id()).count(), 1);
+    }
+    assert_eq!(found.iter().filter(|node| node["protocol"] == LEGACY_WS).count(), 1);
+    drop(old);
+}
+
+#[tokio::test]
 async fn the_close_handshake_is_completed_both_ways() {
     let broker = Broker::start();
     // The client begins: its own code comes back, then the end of the stream.
@@ -216,7 +244,7 @@ async fn the_close_handshake_is_completed_both_ways() {
     watched.settle().await;
     let mut raw = Raw::connect(broker.address).await.upgrade().await;
     raw.write(&frame(TEXT, br#"{"type":"connection_init"}"#)).await;
-    let ack: serde_json::Value = serde_json::from_str(&raw.text().await).unwrap();
+    let ack: Value = serde_json::from_str(&raw.text().await).unwrap();
     admin.ask(DISCONNECT, json!({"c": ack["payload"]["connection"]})).await;
     assert_eq!(raw.closed().await.0, 1008);
     let publish = "mutation { publish(topic: \"late\", payload: 1) { topic } }";
@@ -233,7 +261,7 @@ async fn a_peer_that_never_answers_the_close_is_cut_off() {
     let mut admin = broker.peer().await;
     let mut raw = Raw::connect(broker.address).await.upgrade().await;
     raw.write(&frame(TEXT, br#"{"type":"connection_init"}"#)).await;
-    let ack: serde_json::Value = serde_json::from_str(&raw.text().await).unwrap();
+    let ack: Value = serde_json::from_str(&raw.text().await).unwrap();
     admin.ask(DISCONNECT, json!({"c": ack["payload"]["connection"]})).await;
     assert_eq!(raw.closed().await.0, 1008);
     // It says nothing; the broker waits for some seconds and then ends the stream itself.

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::harness::broker::Broker;
 use crate::harness::http::{self, Answer, query_string};
+use crate::harness::raw::Raw;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const RESPONSE_JSON: &str = "application/graphql-response+json";
@@ -320,6 +321,62 @@ async fn pages_elsewhere_need_the_allow_list() {
     }
     assert_eq!(broker.post(&json!({"query": "{ a: __typename }"})).await.status, 200);
 }
+
+#[tokio::test]
+async fn one_connection_takes_one_request_after_the_other() {
+    let broker = Broker::start();
+    let mut raw = Raw::connect(broker.address).await;
+    let request = |n: usize| {
+        let body = json!({"query": format!("{{ a{n}: __typename }}")}).to_string();
+        let length = body.len();
+        format!(
+            "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    // Two of them in one write, and the third after their answers.
+    raw.write([request(1), request(2)].concat().as_bytes()).await;
+    for n in 1..3 {
+        assert_eq!(raw.answer().await.body, format!(r#"{{"data":{{"a{n}":"Query"}}}}"#));
+    }
+    raw.write(request(3).as_bytes()).await;
+    assert_eq!(raw.answer().await.body, r#"{"data":{"a3":"Query"}}"#);
+}
+
+#[tokio::test]
+async fn tools_may_ask_for_the_schema() {
+    let broker = Broker::start();
+    let answer = broker.post(&json!({"query": INTROSPECTION})).await;
+    let schema = &answer.json()["data"]["__schema"];
+    assert_eq!(schema["queryType"]["name"], "Query");
+    assert_eq!(schema["subscriptionType"]["name"], "Subscription");
+    let types = schema["types"].as_array().unwrap();
+    let message = types.iter().find(|found| found["name"] == "Message").unwrap();
+    let fields = message["fields"].as_array().unwrap().iter().map(|field| &field["name"]);
+    let expected =
+        ["topic", "cursor", "previous", "publishedAt", "key", "headers", "payload", "snapshot"];
+    assert!(fields.eq(expected.iter()), "{message}");
+    let subscription = types.iter().find(|found| found["name"] == "Subscription").unwrap();
+    let messages = &subscription["fields"][0];
+    assert_eq!(messages["args"][0]["type"]["kind"], "NON_NULL");
+    assert!(messages["description"].as_str().is_some_and(|text| !text.is_empty()));
+}
+
+/// What graphql-js and the tools on it ask.
+const INTROSPECTION: &str = "query IntrospectionQuery { __schema { description
+    queryType { name kind } mutationType { name } subscriptionType { name }
+    types { ...FullType } directives { name description isRepeatable locations
+    args { ...InputValue } } } }
+    fragment FullType on __Type { kind name description specifiedByURL
+        fields(includeDeprecated: true) { name description args { ...InputValue }
+            type { ...TypeRef } isDeprecated deprecationReason }
+        inputFields { ...InputValue } interfaces { ...TypeRef }
+        enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+        possibleTypes { ...TypeRef } }
+    fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue }
+    fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name
+        ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType {
+        kind name ofType { kind name } } } } } } } } } }";
 
 #[tokio::test]
 async fn the_console_is_served_with_the_program() {

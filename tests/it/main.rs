@@ -7,11 +7,13 @@
 mod harness;
 
 mod bad_input;
+mod bursts;
 mod dialogues;
 mod drain;
 mod engines;
 mod handshake;
 mod http;
+mod keep_alive;
 mod limits;
 mod metrics;
 mod must_hold;
@@ -22,3 +24,4 @@ mod resume;
 mod slow;
 mod subscribe;
 mod topics;
+mod websocket;

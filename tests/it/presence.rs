@@ -216,6 +216,44 @@ async fn many_members_come_and_go_and_nobody_is_left() {
 }
 
 #[tokio::test]
+async fn a_watcher_that_does_not_read_is_told_that_it_lost_track() {
+    let broker = Broker::with(&["limits.outbox_bytes=64KiB"]);
+    let mut ann = broker.peer().await;
+    let mut raw = Raw::connect_narrow(broker.address).await.acknowledged().await;
+    let watch = "subscription { presence(topic: \"busy\") { kind member { state } } }";
+    raw.write(&subscribe("1", watch, "{}")).await;
+    let joined = join(&mut ann, "busy", json!(0)).await;
+    event(&mut ann, &joined).await;
+    // Ann herself reads, and the broker holds little for the other one: it takes what is sent until
+    // the kernel is full, and then up to 1,024 changes.
+    let update = "mutation ($s: JSON!) { updatePresence(topic: \"busy\", state: $s) }";
+    let filler = "x".repeat(4 << 10);
+    for number in 1..=3_000 {
+        ann.ask(update, json!({"s": [number, filler]})).await;
+        assert_eq!(event(&mut ann, &joined).await.2[0], number);
+    }
+    let mut last = 0;
+    let errors = loop {
+        let message: Value = serde_json::from_str(&raw.text().await).unwrap();
+        let payload = &message["payload"];
+        if payload.get("errors").is_some() {
+            break payload["errors"].clone();
+        }
+        let state = &payload["data"]["presence"]["member"]["state"];
+        let number = state[0].as_i64().unwrap_or_default();
+        assert!(number == 0 || number == last + 1, "{last} {number}");
+        last = number;
+    };
+    assert_eq!(errors[0]["extensions"]["code"], "OVERLOADED", "{errors}");
+    println!("lost track after {last} of 3000");
+    let end: Value = serde_json::from_str(&raw.text().await).unwrap();
+    assert_eq!(end, json!({"id": "1", "type": "complete"}));
+    // Its connection goes on.
+    raw.write(&subscribe("2", "{ presence(topic: \"busy\") { connection } }", "{}")).await;
+    assert!(raw.text().await.contains(ann.id()));
+}
+
+#[tokio::test]
 async fn a_rule_refuses_presence() {
     let rule = "topics=[{match = \"quiet.*\", presence = false}]";
     let broker = Broker::with(&[rule]);

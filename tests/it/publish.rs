@@ -59,6 +59,7 @@ async fn payloads_come_back_as_they_were_sent() {
         r#"{"b":1,"a":{"z":[],"y":{}}}"#,
         r#"{"a":1,"a":2}"#,
         r#""\u0000\ud83d\ude00 \/""#,
+        r#""\ud800 alone""#,
         "[[[[[[[[]]]]]]]]",
         "true",
         r#""""#,
@@ -85,6 +86,29 @@ async fn payloads_come_back_as_they_were_sent() {
     for text in texts {
         assert!(page.contains(&format!(r#"{{"payload":{text}}}"#)), "{text}: {page}");
     }
+}
+
+#[tokio::test]
+async fn a_surrogate_that_stands_alone_stops_nobody() {
+    let broker = Broker::start();
+    let mut peer = broker.peer().await;
+    let follow = "topics: \"lone\", where: [{path: \"/s\", contains: \"alone\"}]";
+    let id = peer.follow(follow).await;
+    peer.settle().await;
+    let mut raw = Raw::connect(broker.address).await.acknowledged().await;
+    let publish = "mutation ($p: JSON!) { publish(topic: \"lone\", payload: $p) { topic } }";
+    for payload in [r#"{"s":"\ud800 alone"}"#, r#"{"s":"alone","\udfff":1}"#, r#"{"s":"alone"}"#] {
+        raw.write(&subscribe("p", publish, &format!(r#"{{"p":{payload}}}"#))).await;
+        raw.text().await;
+        raw.text().await;
+    }
+    let message = loop {
+        let message = peer.next_message(&id).await;
+        if message["payload"] == json!({"s": "alone"}) {
+            break message;
+        }
+    };
+    assert_eq!(message["topic"], "lone");
 }
 
 #[tokio::test]

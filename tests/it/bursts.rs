@@ -1,0 +1,89 @@
+//! Much at once, by clients that do read: nobody who keeps up is taken for slow.
+
+use serde_json::{Value, json};
+
+use crate::harness::broker::Broker;
+use crate::harness::peer::Peer;
+use crate::harness::raw::{Raw, subscribe};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_reads_survives_a_burst_beyond_its_outbox() {
+    const MESSAGES: usize = 15_000;
+    let broker = Broker::with(&["keep.last=100000", "keep.bytes=64MiB"]);
+    let address = broker.address;
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        let mut peer = broker.peer().await;
+        let id = peer.follow("topics: \"burst\"").await;
+        peer.settle().await;
+        readers.push(tokio::spawn(async move {
+            for number in 0..MESSAGES {
+                assert_eq!(peer.next_message(&id).await["payload"], number);
+            }
+        }));
+    }
+    let items: Vec<Value> =
+        (0..MESSAGES).map(|n| json!({"topic": "burst", "payload": n})).collect();
+    let mut publisher = Peer::connect(address).await;
+    let query = "mutation ($m: [PublishInput!]!) { publishMany(messages: $m) { cursor } }";
+    let data = publisher.ask(query, json!({"m": items})).await;
+    assert_eq!(data["publishMany"].as_array().unwrap().len(), MESSAGES);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_resumes_far_behind_is_served_at_its_own_pace() {
+    const MESSAGES: usize = 3_000;
+    let keep = ["keep.last=100000", "keep.bytes=256MiB", "limits.outbox_bytes=128KiB"];
+    let broker = Broker::with(&keep);
+    let mut publisher = broker.peer().await;
+    let payload = |number: usize| json!([number, "x".repeat(8 << 10)]);
+    for number in 0..MESSAGES {
+        publisher.publish("far", payload(number)).await;
+    }
+    let before = broker.resident_bytes();
+    let mut raw = Raw::connect_narrow(broker.address).await.acknowledged().await;
+    let query = "subscription { messages(topics: \"far\", after: \"earliest\") { payload } }";
+    raw.write(&subscribe("1", query, "{}")).await;
+    let mut most = 0;
+    for number in 0..MESSAGES + 500 {
+        // While it catches up, more is published.
+        if number < 500 {
+            publisher.publish("far", payload(MESSAGES + number)).await;
+        }
+        let expected = format!(r#""payload":[{number},"#);
+        let text = raw.text().await;
+        assert!(text.contains(&expected), "{number}: {}", &text[..100]);
+        if number % 100 == 0 {
+            most = most.max(broker.resident_bytes().saturating_sub(before));
+        }
+    }
+    println!("24 MiB caught up with; resident memory grew by {} KiB", most >> 10);
+    // Not what lies before the client: the encodings that are shared (32 MiB), the 500 that are kept
+    // as well, an outbox, and some air.
+    assert!(most < (32 << 20) + (500 * 9 << 10) + (16 << 20), "{most}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_many_publishers_with_the_same_id_is_the_first() {
+    let broker = Broker::start();
+    let mut publishers = Vec::new();
+    for number in 0..50 {
+        let mut peer = broker.peer().await;
+        publishers.push(tokio::spawn(async move {
+            peer.publish_item(json!({"topic": "one", "payload": number, "id": "same"})).await
+        }));
+    }
+    let mut receipts = Vec::new();
+    for publisher in publishers {
+        receipts.push(publisher.await.unwrap());
+    }
+    let firsts = receipts.iter().filter(|receipt| receipt["duplicate"] == false).count();
+    assert_eq!(firsts, 1);
+    assert!(receipts.iter().all(|receipt| receipt["cursor"] == receipts[0]["cursor"]));
+    let mut peer = broker.peer().await;
+    let data = peer.ask("{ topic(name: \"one\") { messages } }", json!({})).await;
+    assert_eq!(data["topic"]["messages"], 1);
+}
