@@ -61,9 +61,9 @@ async fn who_resumes_far_behind_is_served_at_its_own_pace() {
         }
     }
     println!("24 MiB caught up with; resident memory grew by {} KiB", most >> 10);
-    // Not what lies before the client: the encodings that are shared (32 MiB), the 500 that are kept
-    // as well, an outbox, and some air.
-    assert!(most < (32 << 20) + (500 * 9 << 10) + (16 << 20), "{most}");
+    // Not what lies before the client: the encodings that are shared (32 MiB), the 500 that are
+    // kept as well, an outbox, and some air.
+    assert!(most < (32 << 20) + ((500 * 9) << 10) + (16 << 20), "{most}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

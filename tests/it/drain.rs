@@ -196,7 +196,9 @@ async fn connections_are_listed_in_pages() {
     for _ in 0..7 {
         peers.push(broker.peer().await);
     }
-    let old = Peer::open(broker.address, LEGACY_WS).await;
+    let mut old = Peer::open(broker.address, LEGACY_WS).await;
+    old.send(&json!({"type": "connection_init"})).await;
+    assert_eq!(old.message().await["type"], "connection_ack");
     let query = "query ($a: String) { connections(first: 3, after: $a) { totalCount
         nodes { id protocol subscriptions } pageInfo { hasNextPage endCursor } } }";
     let (mut found, mut after) = (Vec::new(), Value::Null);

@@ -87,7 +87,7 @@ async fn every_25_seconds_there_is_a_sign_of_life() {
         ping["payload"]["cursor"].clone()
     };
     let publisher = broker.peer().await;
-    let (_, _, _, moved) = tokio::join!(
+    let ((), (), (), moved) = tokio::join!(
         plain(broker.peer().await),
         legacy(Peer::open(broker.address, LEGACY_WS).await),
         resuming(&broker, fed, publisher),
