@@ -74,7 +74,7 @@ async fn mutations_are_refused(broker: &Broker) {
     };
     let refused = ask("mutation { publish(topic: \"d\", payload: 2) { topic } }").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
-    let answer: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+    let answer: Value = serde_json::from_str(&refused.body).unwrap();
     let extensions = &answer["errors"][0]["extensions"];
     assert_eq!(*extensions, json!({"code": "UNAVAILABLE", "outcome": "refused"}));
     let known = ask("{ topic(name: \"d\") { messages } }").await;
