@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::operation::Slot;
 use super::outbox::Entry;
@@ -11,7 +12,7 @@ use super::state::{Connection, Key, Phase, State};
 use crate::protocol::NEXT_TAIL;
 
 /// A write gathers until it has so many bytes: the kernel copies them while they are in the cache.
-const WRITE_BYTES: usize = 64 << 10;
+pub(super) const WRITE_BYTES: usize = 64 << 10;
 
 /// A scratch buffer that one large result has grown beyond this is given back.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
@@ -113,6 +114,8 @@ impl Shard {
             if writable.is_err() {
                 return self.lost(&mut state, key);
             }
+            // It takes what we send, and may be too busy with that to send anything itself.
+            connection.heard_at = Instant::now();
             let before = connection.waiting_bytes();
             let flushed = self.write(connection);
             let after = connection.waiting_bytes();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::flush::WRITE_BYTES;
 use super::operation::{Member, Operation, Slot};
 use super::outbox::{Entry, Full, Limits, Shared};
 use super::shard::Shard;
@@ -211,7 +212,8 @@ impl Shard {
     /// Bounds of an outbox, less what has left it but not reached the socket.
     pub(super) fn outbox_limits(&self, unsent: usize) -> Limits {
         Limits {
-            bytes_max: self.options.outbox_bytes_max.saturating_sub(unsent),
+            // One write gathers so much; a too large answer in it is not the subscriptions' fault.
+            bytes_max: self.options.outbox_bytes_max.saturating_sub(unsent.min(WRITE_BYTES)),
             messages_max: self.options.outbox_messages_max,
         }
     }

@@ -15,7 +15,9 @@ use crate::broker::topics::Overflow;
 use crate::message::Message;
 use crate::plan::projection::Encoded;
 
-/// The bounds of an outbox. A single entry may be larger when nothing else waits.
+/// The bounds of an outbox, for the results of subscriptions; a single one may be larger when no
+/// other waits. Answers that the client asked for are not counted against them: no more is read
+/// from a client while much waits for it, so that there is one too large answer at the most.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Bytes on the wire.
@@ -70,6 +72,8 @@ pub(super) struct Full;
 pub(super) struct Outbox {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// Of these, bytes of results.
+    result_bytes: usize,
     /// Entries that are not [`Entry::Gone`].
     waiting: usize,
     /// Entries popped since the ring was last empty: turns a position into an index.
@@ -119,7 +123,7 @@ impl Outbox {
         limits: Limits,
     ) -> Result<(), Full> {
         let size = bytes.len();
-        if !self.fits(size, limits) {
+        if self.waiting >= limits.messages_max {
             return Err(Full);
         }
         self.add(Entry::Frame { bytes, ends }, size);
@@ -134,6 +138,9 @@ impl Outbox {
             if let Some(size) = size {
                 self.bytes -= size;
                 self.waiting -= 1;
+                if matches!(entry, Entry::Result { .. }) {
+                    self.result_bytes -= size;
+                }
             }
             if self.entries.is_empty() {
                 self.index = None;
@@ -167,13 +174,16 @@ impl Outbox {
     }
 
     fn fits(&self, size: usize, limits: Limits) -> bool {
-        self.waiting == 0
-            || (self.bytes + size <= limits.bytes_max && self.waiting < limits.messages_max)
+        self.waiting < limits.messages_max
+            && (self.result_bytes == 0 || self.result_bytes + size <= limits.bytes_max)
     }
 
     fn add(&mut self, entry: Entry, size: usize) {
         if let Some(index) = &mut self.index {
             index.add(&entry, self.popped + self.entries.len() as u64);
+        }
+        if matches!(entry, Entry::Result { .. }) {
+            self.result_bytes += size;
         }
         self.entries.push_back(entry);
         self.bytes += size;
@@ -241,6 +251,7 @@ impl Outbox {
         let Some(entry) = offset.and_then(|at| self.entries.get_mut(at)) else { return };
         if let Entry::Result { slot, shared, bytes } = std::mem::replace(entry, Entry::Gone) {
             self.bytes -= bytes as usize;
+            self.result_bytes -= bytes as usize;
             self.waiting -= 1;
             dropped(slot, shared.overflow);
         }

@@ -106,14 +106,11 @@ impl Shard {
 
     /// Reads until the connection is gone.
     async fn read(self: Rc<Self>, key: Key, socket: Rc<TcpStream>, mut early: Vec<u8>) {
-        if !early.is_empty() && !self.received(key, &mut early) {
-            return;
-        }
         loop {
-            // Publishers wait while subscribers are behind: their sockets fill, not our memory.
-            self.broker.room().await;
-            if let Some(room) = self.is_busy(key) {
-                room.notified().await;
+            self.may_take(key).await;
+            if !early.is_empty() {
+                let Some(used) = self.received(key, &mut early) else { return };
+                early.drain(..used);
                 continue;
             }
             if socket.readable().await.is_err() {
@@ -122,9 +119,11 @@ impl Shard {
             let mut scratch = self.read_scratch.borrow_mut();
             match socket.try_read(&mut scratch) {
                 Ok(0) => return self.lost(&mut self.state.borrow_mut(), key),
-                Ok(count) if self.received(key, &mut scratch[..count]) => {}
+                Ok(count) => {
+                    let Some(used) = self.received(key, &mut scratch[..count]) else { return };
+                    early = scratch[used..count].to_vec();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(_) => return,
                 Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
             }
         }
@@ -138,14 +137,32 @@ impl Shard {
         (answers >= ANSWERS_MAX).then(|| connection.room.get_or_insert_default().clone())
     }
 
-    /// Takes what was read; false when the connection is gone.
-    fn received(&self, key: Key, bytes: &mut [u8]) -> bool {
+    /// Waits until more input may be worked on. Publishers wait while subscribers are behind, and
+    /// who asks for more than it reads waits for itself: their sockets fill, not our memory.
+    async fn may_take(&self, key: Key) {
+        loop {
+            self.broker.room().await;
+            self.room(key).await;
+            match self.is_busy(key) {
+                Some(room) => room.notified().await,
+                None => return,
+            }
+        }
+    }
+
+    /// Takes what was read until the outbox is half full, and says how much of it; `None` when the
+    /// connection is gone.
+    fn received(&self, key: Key, bytes: &mut [u8]) -> Option<usize> {
+        let count = bytes.len();
         let mut input = Input::new(bytes);
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         loop {
-            let Some(connection) = state.connection(key) else { return false };
+            let connection = state.connection(key)?;
             connection.heard_at = now;
+            if connection.phase == Phase::Open && !connection.has_room(&self.options) {
+                break;
+            }
             match connection.assembler.receive(&mut input) {
                 Ok(None) => break,
                 Ok(Some(event)) => self.event(&mut state, key, event, now),
@@ -153,7 +170,7 @@ impl Shard {
             }
         }
         self.wake_flusher(&state);
-        true
+        Some(count - input.len())
     }
 
     fn event(&self, state: &mut State, key: Key, event: Event<'_>, now: Instant) {

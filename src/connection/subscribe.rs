@@ -229,7 +229,7 @@ impl Shard {
     }
 
     /// Waits until the outbox of the connection is at most half full, or the connection gone.
-    async fn room(&self, key: Key) {
+    pub(super) async fn room(&self, key: Key) {
         loop {
             let room: Rc<Notify> = {
                 let mut state = self.state.borrow_mut();

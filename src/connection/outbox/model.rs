@@ -121,7 +121,9 @@ proptest! {
             prop_assert_eq!(outbox.waiting, model.len());
             prop_assert!(model.len() <= 8);
             prop_assert!(outbox.entries.len() <= 2 * 8 + GONE_MAX + 1);
-            prop_assert!(outbox.bytes() <= 100 || model.len() == 1);
+            let results = || model.iter().filter(|m| m.0 > 0).map(|m| m.4);
+            prop_assert_eq!(outbox.result_bytes, results().sum::<usize>());
+            prop_assert!(outbox.result_bytes <= 100 || results().count() == 1);
         }
     }
 }
