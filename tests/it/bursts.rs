@@ -1,5 +1,7 @@
 //! Much at once, by clients that do read: nobody who keeps up is taken for slow.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::harness::broker::Broker;
@@ -86,4 +88,29 @@ async fn one_of_many_publishers_with_the_same_id_is_the_first() {
     let mut peer = broker.peer().await;
     let data = peer.ask("{ topic(name: \"one\") { messages } }", json!({})).await;
     assert_eq!(data["topic"]["messages"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_may_pipeline_queries_whose_answers_are_large() {
+    const QUERIES: usize = 500;
+    let broker = Broker::start();
+    let mut peer = broker.peer().await;
+    for number in 0..50 {
+        peer.publish("page", json!([number, "x".repeat(2000)])).await;
+    }
+    let raw = Raw::connect(broker.address).await.acknowledged().await;
+    let (mut reader, mut writer) = raw.split();
+    let query = "{ history(topics: \"page\", last: 50) { nodes { payload } } }";
+    let bytes: Vec<u8> =
+        (0..QUERIES).flat_map(|number| subscribe(&number.to_string(), query, "{}")).collect();
+    let started = Instant::now();
+    let writing = tokio::spawn(async move { writer.write(&bytes).await });
+    let (mut results, mut bytes) = (0, 0);
+    while results < QUERIES {
+        let text = reader.text().await;
+        bytes += text.len();
+        results += usize::from(text.contains(r#""type":"complete""#));
+    }
+    writing.await.unwrap();
+    println!("{} MiB of answers in {:.1?}", bytes >> 20, started.elapsed());
 }

@@ -1,5 +1,7 @@
 //! Frames at the socket: sizes, fragments, control frames in between, and bytes in any portion.
 
+use serde_json::json;
+
 use crate::harness::broker::Broker;
 use crate::harness::raw::{
     CLOSE, CONTINUATION, PING, PONG, Raw, TEXT, frame, frame_with, subscribe,
@@ -121,4 +123,20 @@ async fn nothing_is_done_after_a_close_frame() {
     watcher.publish("after", 3).await;
     assert_eq!(watcher.next_message(&id).await["payload"], 1);
     assert_eq!(watcher.next_message(&id).await["payload"], 3);
+}
+
+#[tokio::test]
+async fn large_results_arrive_whole() {
+    let broker = Broker::with(&["limits.payload_bytes=900KiB", "keep.bytes=64MiB"]);
+    let mut peer = broker.peer().await;
+    let id = peer.follow("topics: \"large\"").await;
+    for kibibytes in [1, 60, 64, 66, 255, 600, 899] {
+        let text = "é".repeat(kibibytes << 9);
+        peer.publish("large", text.as_str()).await;
+        let message = peer.next_message(&id).await;
+        assert_eq!(message["payload"].as_str().unwrap().len(), kibibytes << 10);
+        assert_eq!(message["payload"], text);
+    }
+    let all = peer.ask("{ history(topics: \"large\") { nodes { payload } } }", json!({})).await;
+    assert_eq!(all["history"]["nodes"].as_array().unwrap().len(), 7);
 }
