@@ -241,7 +241,8 @@ async fn a_watcher_that_does_not_read_is_told_that_it_lost_track() {
         }
         let state = &payload["data"]["presence"]["member"]["state"];
         let number = state[0].as_i64().unwrap_or_default();
-        assert!(number == 0 || number == last + 1, "{last} {number}");
+        // It may have begun to watch when the first changes were made already.
+        assert!(number == 0 || last == 0 || number == last + 1, "{last} {number}");
         last = number;
     };
     assert_eq!(errors[0]["extensions"]["code"], "OVERLOADED", "{errors}");
