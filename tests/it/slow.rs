@@ -146,15 +146,20 @@ struct Cost {
     resident_bytes: u64,
 }
 
-/// Feeds everybody until nobody of the crowd is connected any more.
-async fn feed_until_closed(broker: &Broker, crowd: &mut Crowd, started: Instant) -> Cost {
+/// Feeds everybody, with numbers from `first` on, until nobody of the crowd is connected any more.
+async fn feed_until_closed(
+    broker: &Broker,
+    crowd: &mut Crowd,
+    first: u64,
+    started: Instant,
+) -> Cost {
     let (mut publisher, mut admin) = (broker.peer().await, broker.peer().await);
     let mut pace = tokio::time::interval(PAUSE);
     let mut cost = Cost::default();
     while cost.messages < MEASURED || !crowd.waiting.is_empty() {
         assert!(cost.messages < 20_000, "still not closed: {cost:?}");
         pace.tick().await;
-        publisher.publish("feed", payload(MEASURED + cost.messages, started)).await;
+        publisher.publish("feed", payload(first + cost.messages, started)).await;
         cost.messages += 1;
         if cost.messages % 10 == 0 {
             let books = books(&mut admin).await;
@@ -181,17 +186,14 @@ async fn a_client_that_stops_reading_costs_only_itself() {
     let mut peer = broker.peer().await;
     let started = Instant::now();
     let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
-    let mut pace = tokio::time::interval(PAUSE);
-    for number in 0..MEASURED {
-        pace.tick().await;
-        peer.publish("feed", payload(number, started)).await;
-    }
+    // Fed and looked at in the same way, so that only the crowd makes a difference.
+    feed_until_closed(&broker, &mut Crowd::default(), 0, started).await;
     let alone = healthy.p99().await;
 
     let mut crowd = Crowd::gather(&broker, STALLED).await;
     let before = broker.resident_bytes();
     let healthy = Healthy::subscribe(&broker, HEALTHY, MEASURED, started).await;
-    let cost = feed_until_closed(&broker, &mut crowd, started).await;
+    let cost = feed_until_closed(&broker, &mut crowd, MEASURED, started).await;
     let beside = healthy.p99().await;
     let grown = cost.resident_bytes.saturating_sub(before);
     println!(
