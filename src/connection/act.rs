@@ -124,8 +124,12 @@ impl Shard {
             operation.is_catching_up
                 || operation.pace.as_ref().is_some_and(|pace| pace.conflater.holds_back())
         };
+        if connection.operations.iter().any(is_behind) {
+            return None;
+        }
+        // While events wait, the newest that was delivered: they come in log order.
         let is_delivered = self.broker.inbox(self.id).waiting() == 0;
-        (is_delivered && !connection.operations.iter().any(is_behind)).then_some(head)
+        if is_delivered { Some(head) } else { self.delivered_upto.get() }
     }
 
     fn start(

@@ -1,6 +1,6 @@
 //! A shard: one thread with its own runtime, which owns its connections without a lock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::broker::Broker;
 use crate::broker::delivery::Event;
 use crate::broker::feed::ShardId;
 use crate::graphql::Schema;
+use crate::message::cursor::Cursor;
 use crate::protocol::close::CloseCode;
 
 /// What a shard's thread is started with.
@@ -39,6 +40,8 @@ pub(super) struct Shard {
     pub(super) read_scratch: RefCell<Box<[u8]>>,
     /// All connections are written from this.
     pub(super) write_scratch: RefCell<Vec<u8>>,
+    /// The newest event that was delivered.
+    pub(super) delivered_upto: Cell<Option<Cursor>>,
     /// Told when a connection has become dirty.
     pub(super) dirty: Notify,
     /// For a task that has a reference to the shard only.
@@ -92,6 +95,7 @@ impl Shard {
             state: RefCell::default(),
             read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
             write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
+            delivered_upto: Cell::new(None),
             dirty: Notify::new(),
             this: this.clone(),
         });
@@ -121,6 +125,7 @@ impl Shard {
         for (event, delivered) in events.iter().zip(&mut delivered) {
             *delivered = state.deliver(self, event);
         }
+        self.delivered_upto.set(events.last().map(|event| event.message.cursor));
         self.close_slow(&mut state);
         self.flush(&mut state);
         let now = Instant::now();

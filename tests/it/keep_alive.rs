@@ -54,7 +54,9 @@ async fn resuming(broker: &Broker, mut peer: Peer, mut publisher: Peer) {
     let position = loop {
         let message = peer.message().await;
         if message["type"] == "ping" {
-            break message["payload"]["cursor"].clone();
+            let position = message["payload"]["cursor"].clone();
+            assert!(position.is_string(), "{message}");
+            break position;
         }
         assert_eq!(message["payload"]["data"]["messages"]["payload"], next);
         next += 1;
