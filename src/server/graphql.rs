@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Bytes, HttpBody, to_bytes};
 use axum::extract::{Query, Request as HttpRequest};
 use axum::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -18,10 +18,14 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::{App, RETRY_AFTER_SECONDS, origin};
 use crate::graphql::request::Request;
 use crate::graphql::{Caller, Started, error};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Requests of one batch.
 const BATCH_MAX: usize = 100;
@@ -99,9 +103,22 @@ async fn answer(app: &App, remote: SocketAddr, request: HttpRequest, media: Medi
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
     }
     let most = app.options.body_bytes_max;
-    let Ok(body) = to_bytes(request.into_body(), most).await else {
+    let too_large = || {
         let reason = format!("the body must arrive whole and have at most {most} bytes");
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason);
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason)
+    };
+    // What is announced to be too large is not waited for.
+    if request.body().size_hint().lower() > most as u64 {
+        return too_large();
+    }
+    let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), most)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return too_large(),
+        Err(_) => {
+            let seconds = BODY_TIMEOUT.as_secs();
+            let reason = format!("the body did not arrive within {seconds} seconds");
+            return refuse(StatusCode::REQUEST_TIMEOUT, &reason);
+        }
     };
     post(app, &caller, &body, media).await
 }

@@ -220,6 +220,10 @@ async fn a_body_over_the_limit_is_refused() {
          Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
     );
     assert_eq!(http::exchange(broker.address, request.as_bytes()).await.status, 413);
+    // What is announced to be too large is refused before it comes.
+    let announced = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                     Content-Type: application/json\r\nContent-Length: 99999999\r\n\r\n";
+    assert_eq!(http::exchange(broker.address, announced.as_bytes()).await.status, 413);
 }
 
 #[tokio::test]
