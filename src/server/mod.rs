@@ -146,10 +146,24 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
+        bound_unsent(&socket);
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
     listen().map_err(|error| StartError::Listen { address, error })
+}
+
+/// Bytes that the kernel takes for a client before it has sent what it took earlier. Left to
+/// itself it takes megabytes for one that does not read, past the bound of the outbox, and the
+/// others wait while they are copied. What is on its way is not limited by this.
+const UNSENT_BYTES: u32 = 64 << 10;
+
+/// Sets the bound for all connections that the socket will accept: they inherit it.
+fn bound_unsent(socket: &TcpSocket) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::warn!(%error, "TCP_NOTSENT_LOWAT was refused");
+    }
 }
 
 fn serve(

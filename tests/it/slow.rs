@@ -231,6 +231,26 @@ async fn a_client_that_stops_reading_costs_only_itself() {
     .await;
 }
 
+#[tokio::test]
+async fn the_kernel_holds_little_for_a_client_that_does_not_read() {
+    let outbox = format!("limits.outbox_bytes={OUTBOX_BYTES}");
+    let broker = Broker::with(&[&outbox]);
+    let (_raw, id) = stalled(&broker, "feed").await;
+    let (mut publisher, mut admin) = (broker.peer().await, broker.peer().await);
+    let started = Instant::now();
+    let mut sent = 0;
+    wait::until("it is closed", async || {
+        publisher.publish("feed", payload(sent, started)).await;
+        sent += 1;
+        books(&mut admin).await.get(&id).is_none_or(|book| book.subscriptions == 0).then_some(())
+    })
+    .await;
+    // Its outbox, as much in the kernel on our side, and the narrow window on its own.
+    let bytes = sent * PAYLOAD_BYTES as u64;
+    println!("closed after {} KiB", bytes >> 10);
+    assert!(bytes < 2 * OUTBOX_BYTES, "{bytes} bytes were taken for it");
+}
+
 /// Reads everything that waits, up to the message that says it is the last. Returns how many came,
 /// how many were said to be dropped, and the last number of each key.
 async fn read_all(raw: &mut Raw) -> (u64, u64, HashMap<String, u64>) {
