@@ -99,7 +99,7 @@ impl Shard {
         self.registry.leave(&connection.entry.id);
         connection.tell_room();
         // Its reading task holds the socket too; this wakes it.
-        let _ = socket2::SockRef::from(&*connection.socket).shutdown(std::net::Shutdown::Both);
+        connection.socket.end();
     }
 
     /// Ends all operations of a connection: their tasks, memberships and presence.

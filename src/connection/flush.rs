@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::operation::Slot;
 use super::outbox::Entry;
 use super::shard::Shard;
+use super::socket::Socket;
 use super::splice::write_result;
 use super::state::{Connection, Key, Phase, State};
 use crate::protocol::NEXT_TAIL;
@@ -97,15 +98,14 @@ impl Shard {
             Phase::Closed { .. } => self.finish(state, key),
             Phase::Failed { .. } => {
                 // The peer learns that we send no more; our close frame tells it why.
-                let socket = socket2::SockRef::from(&*connection.socket);
-                let _ = socket.shutdown(std::net::Shutdown::Write);
+                connection.socket.end_writing();
             }
             Phase::Open | Phase::Closing { .. } => {}
         }
     }
 
     /// Waits until a full socket takes more, until it has taken all.
-    async fn unblock(self: Rc<Self>, key: Key, socket: Rc<tokio::net::TcpStream>) {
+    async fn unblock(self: Rc<Self>, key: Key, socket: Rc<Socket>) {
         loop {
             let writable = socket.writable().await;
             let mut state = self.state.borrow_mut();
@@ -152,7 +152,11 @@ impl Shard {
             }
             if scratch.is_empty() {
                 connection.unsent = Vec::new();
-                return Flushed::All;
+                return match connection.socket.try_flush() {
+                    Ok(true) => Flushed::All,
+                    Ok(false) => Flushed::Blocked,
+                    Err(_) => Flushed::Broken,
+                };
             }
             let written = match connection.socket.try_write(&scratch) {
                 Ok(written) => written,

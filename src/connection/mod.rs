@@ -20,6 +20,7 @@ mod outbox;
 mod receive;
 pub mod registry;
 mod shard;
+pub mod socket;
 mod splice;
 mod state;
 mod subscribe;
@@ -62,8 +63,8 @@ pub struct Options {
 /// A socket whose handshake is done.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The socket; not registered with any runtime.
-    pub stream: std::net::TcpStream,
+    /// The socket.
+    pub stream: socket::Stream,
     /// What the client had sent behind its handshake.
     pub early: Vec<u8>,
     /// The peer.

@@ -1,17 +1,16 @@
 //! Reading: one task per connection waits for its socket; bytes become messages of the protocol.
 
-use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::outbox::Outbox;
 use super::registry::Entry;
 use super::shard::Shard;
+use super::socket::Socket;
 use super::state::{Connection, Key, Phase, State};
 use super::{Options, Upgraded};
 use crate::graphql::Caller;
@@ -28,7 +27,7 @@ const ANSWERS_MAX: usize = 1024;
 impl Shard {
     /// Takes over a socket.
     pub(super) fn open(self: Rc<Self>, upgraded: Upgraded) {
-        let Ok(socket) = TcpStream::from_std(upgraded.stream) else { return };
+        let Ok(socket) = Socket::new(upgraded.stream) else { return };
         let socket = Rc::new(socket);
         let now = Instant::now();
         let key = {
@@ -50,13 +49,7 @@ impl Shard {
         self.spawn(key, |this| this.read(key, socket, upgraded.early));
     }
 
-    fn enter(
-        &self,
-        state: &mut State,
-        opening: Opening,
-        socket: Rc<TcpStream>,
-        now: Instant,
-    ) -> Key {
+    fn enter(&self, state: &mut State, opening: Opening, socket: Rc<Socket>, now: Instant) -> Key {
         let Opening { remote, admin, permit, dialect } = opening;
         let id = new_id();
         let since = now_timestamp();
@@ -105,7 +98,7 @@ impl Shard {
     }
 
     /// Reads until the connection is gone.
-    async fn read(self: Rc<Self>, key: Key, socket: Rc<TcpStream>, mut early: Vec<u8>) {
+    async fn read(self: Rc<Self>, key: Key, socket: Rc<Socket>, mut early: Vec<u8>) {
         loop {
             self.may_take(key).await;
             if !early.is_empty() {
@@ -113,18 +106,14 @@ impl Shard {
                 early.drain(..used);
                 continue;
             }
-            if socket.readable().await.is_err() {
-                return self.lost(&mut self.state.borrow_mut(), key);
-            }
-            let mut scratch = self.read_scratch.borrow_mut();
-            match socket.try_read(&mut scratch) {
-                Ok(0) => return self.lost(&mut self.state.borrow_mut(), key),
+            // Nothing else runs between the end of this wait and the use of what was read.
+            match socket.read(&self.read_scratch).await {
+                Ok(0) | Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
                 Ok(count) => {
+                    let mut scratch = self.read_scratch.borrow_mut();
                     let Some(used) = self.received(key, &mut scratch[..count]) else { return };
                     early = scratch[used..count].to_vec();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
             }
         }
     }

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::answer::Lane;
@@ -17,6 +16,7 @@ use super::operation::{Operation, Slot};
 use super::outbox::{Entry, Outbox};
 use super::registry::{self, Permit};
 use super::shard::Shard;
+use super::socket::Socket;
 use super::timer::Timers;
 use crate::broker::feed::FeedId;
 use crate::graphql::Caller;
@@ -56,7 +56,7 @@ type Parts<'a> = (&'a FxHashMap<FeedId, Members>, &'a mut Slab<Connection>, Push
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) serial: u32,
-    pub(super) socket: Rc<TcpStream>,
+    pub(super) socket: Rc<Socket>,
     pub(super) session: Box<Session>,
     pub(super) assembler: Assembler,
     pub(super) outbox: Outbox,

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use super::{App, RETRY_AFTER_SECONDS, graphql, origin};
 use crate::connection::Upgraded;
 use crate::connection::registry::Permit;
+use crate::connection::socket::Stream;
 use crate::protocol::Dialect;
 use crate::websocket::handshake::{self, Accepted, Refusal};
 
@@ -106,7 +107,12 @@ async fn hand_over(app: Arc<App>, on_upgrade: OnUpgrade, opening: Opening) {
     let early = parts.read_buf.to_vec();
     let Opening { remote, dialect, admin, permit } = opening;
     let number = app.next_socket.fetch_add(1, Ordering::Relaxed);
-    app.shards.open(number, Upgraded { stream, early, remote, dialect, admin, permit }).await;
+    app.shards
+        .open(
+            number,
+            Upgraded { stream: Stream::Tcp(stream), early, remote, dialect, admin, permit },
+        )
+        .await;
 }
 
 fn refuse(refusal: Refusal) -> Response {

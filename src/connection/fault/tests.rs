@@ -12,6 +12,7 @@ use super::*;
 use crate::broker::{self, Base, Broker};
 use crate::connection::registry::{Limits, Registry};
 use crate::connection::shard::Seed;
+use crate::connection::socket::Stream;
 use crate::connection::{Options, Upgraded};
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
@@ -81,7 +82,14 @@ fn connect(shard: &Rc<Shard>) -> TcpStream {
     let permit = shard.registry.admit(remote).unwrap();
     let dialect = Some(Dialect::TransportWs);
     let early = Vec::new();
-    shard.clone().open(Upgraded { stream, early, remote, dialect, admin: false, permit });
+    shard.clone().open(Upgraded {
+        stream: Stream::Tcp(stream),
+        early,
+        remote,
+        dialect,
+        admin: false,
+        permit,
+    });
     peer
 }
 

@@ -1,0 +1,217 @@
+//! What a connection reads from and writes to: a TCP socket, or a stream inside something else.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A stream that is not a socket of its own, such as one of an HTTP/2 connection.
+pub trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// What is handed to a shard.
+pub enum Stream {
+    /// A socket; not registered with any runtime.
+    Tcp(std::net::TcpStream),
+    /// A stream that tasks of any runtime may use.
+    Other(Pin<Box<dyn Duplex>>),
+}
+
+/// One end of a connection, of which one task reads and any may write.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Other(Other),
+}
+
+/// Most bytes that are held for a stream that takes none.
+const HELD_BYTES: usize = 16 << 10;
+
+/// A stream that says whether it takes bytes only when it is given some: those are held here.
+pub(super) struct Other {
+    stream: RefCell<Pin<Box<dyn Duplex>>>,
+    held: RefCell<Vec<u8>>,
+    /// Who waits to read and who waits to write, to be woken when the connection is over.
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+    is_over: Cell<bool>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: Stream) -> io::Result<Self> {
+        Ok(match stream {
+            Stream::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            Stream::Other(stream) => Self::Other(Other {
+                stream: RefCell::new(stream),
+                held: RefCell::default(),
+                reader: Cell::default(),
+                writer: Cell::default(),
+                is_over: Cell::new(false),
+            }),
+        })
+    }
+
+    /// Waits until there is something to read and reads it; 0 bytes are the end. The buffer is
+    /// borrowed only while bytes are copied: all connections of a shard share it.
+    pub(super) async fn read(&self, into: &RefCell<Box<[u8]>>) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => loop {
+                socket.readable().await?;
+                match socket.try_read(&mut into.borrow_mut()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return read,
+                }
+            },
+            Self::Other(other) => poll_fn(|cx| other.poll_read(cx, into)).await,
+        }
+    }
+
+    /// Writes what can be written at once.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Other(other) => other.try_write(bytes),
+        }
+    }
+
+    /// Pushes on what was written; `false` while some of it waits.
+    pub(super) fn try_flush(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(_) => Ok(true),
+            Self::Other(other) => match other.poll_flush(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(flushed) => flushed.map(|()| true),
+                Poll::Pending => Ok(false),
+            },
+        }
+    }
+
+    /// Waits until more can be written.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.writable().await,
+            Self::Other(other) => poll_fn(|cx| other.poll_writable(cx)).await,
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(super) fn end_writing(&self) {
+        // A peer that is gone needs not be told.
+        match self {
+            Self::Tcp(socket) => {
+                let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+            }
+            Self::Other(other) => other.end_writing(),
+        }
+    }
+
+    /// Ends both directions; who waits in `read` or `writable` is woken.
+    pub(super) fn end(&self) {
+        match self {
+            Self::Tcp(socket) => {
+                let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Both);
+            }
+            Self::Other(other) => other.end(),
+        }
+    }
+}
+
+impl Other {
+    fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        into: &RefCell<Box<[u8]>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.is_over.get() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut into = into.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut into);
+        match self.stream.borrow_mut().as_mut().poll_read(cx, &mut buffer) {
+            Poll::Ready(read) => Poll::Ready(read.map(|()| buffer.filled().len())),
+            Poll::Pending => {
+                self.reader.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        if self.poll_held(&mut cx)?.is_pending() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match self.stream.borrow_mut().as_mut().poll_write(&mut cx, bytes) {
+            Poll::Ready(written) => written,
+            Poll::Pending => {
+                let some = &bytes[..bytes.len().min(HELD_BYTES)];
+                self.held.borrow_mut().extend_from_slice(some);
+                Ok(some.len())
+            }
+        }
+    }
+
+    fn poll_held(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_over.get() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let mut held = self.held.borrow_mut();
+        while !held.is_empty() {
+            let written = ready!(self.stream.borrow_mut().as_mut().poll_write(cx, &held))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            held.drain(..written);
+        }
+        *held = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.poll_flush(cx);
+        if flushed.is_pending() {
+            self.writer.set(Some(cx.waker().clone()));
+        }
+        flushed
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_held(cx))?;
+        self.stream.borrow_mut().as_mut().poll_flush(cx)
+    }
+
+    fn end_writing(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        // What cannot be said at once is said by dropping the stream.
+        let _ = self.stream.borrow_mut().as_mut().poll_shutdown(&mut cx);
+    }
+
+    fn end(&self) {
+        self.end_writing();
+        self.is_over.set(true);
+        for waiting in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+            waiting.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Other").field("held", &self.held.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            Self::Other(_) => f.write_str("Other"),
+        }
+    }
+}
