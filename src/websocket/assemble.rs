@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use super::close;
+use super::deflate::inflate::Inflater;
 use super::error::Error;
 use super::frame::{HEADER_BYTES_MAX, Header, Opcode};
 use super::mask;
@@ -79,6 +80,18 @@ pub enum Event<'a> {
         /// The peer's words.
         reason: Cow<'a, str>,
     },
+}
+
+impl<'a> Event<'a> {
+    /// The message that a deflated one holds, at most `bytes_max` long; any other event as it is.
+    pub fn inflated(self, inflater: &mut Inflater, bytes_max: usize) -> Result<Self, Error> {
+        match self {
+            Self::Deflated { kind, bytes } => {
+                data(kind, false, inflater.inflate(&bytes, bytes_max)?.into())
+            }
+            plain => Ok(plain),
+        }
+    }
 }
 
 /// Turns the bytes of one connection into events.

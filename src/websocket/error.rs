@@ -44,6 +44,9 @@ pub enum Error {
     /// Text, or the reason of a close frame.
     #[error("text is not valid UTF-8")]
     NotUtf8,
+    /// Compressed data that cannot be inflated from a fresh window, or that stops within a block.
+    #[error("a compressed message is not whole raw DEFLATE data that begins with an empty window")]
+    NotDeflate,
     /// A close frame with half a code.
     #[error("a close frame carries one byte; it must be empty or begin with a two-byte code")]
     HalfCloseCode,
@@ -56,7 +59,7 @@ impl Error {
     /// The code to close with (RFC 6455, section 7.4.1).
     pub const fn close_code(&self) -> u16 {
         match self {
-            Self::NotUtf8 => 1007,
+            Self::NotUtf8 | Self::NotDeflate => 1007,
             Self::TooBig { .. } => 1009,
             Self::ReservedBit
             | Self::ReservedOpcode(_)

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::deflate::offer::{self, Agreed};
+
 /// A request that may become a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
@@ -16,6 +18,8 @@ pub struct Accepted {
     pub accept: Option<HeaderValue>,
     /// The subprotocols offered, the one that the client likes best first.
     pub protocols: Vec<String>,
+    /// How messages may be compressed, if the client offered it in a way that we can keep to.
+    pub deflate: Option<Agreed>,
 }
 
 /// Why a request cannot become a WebSocket; the text is the body of the answer.
@@ -76,7 +80,7 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<A
         Some(check_upgrade(method, version, headers)?)
     };
     let protocols = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
-    Ok(Accepted { accept, protocols })
+    Ok(Accepted { accept, protocols, deflate: offer::agree(headers) })
 }
 
 fn check_upgrade(
