@@ -375,6 +375,7 @@ struct ByBytes;
 impl Weighter<(ProjectionId, Sequence), Arc<Encoded>> for ByBytes {
     fn weight(&self, _: &(ProjectionId, Sequence), encoded: &Arc<Encoded>) -> u64 {
         const ENTRY: u64 = 128;
-        ENTRY + encoded.bytes().len() as u64
+        // A compressed form may join it; it is never the longer of the two.
+        ENTRY + 2 * encoded.bytes().len() as u64
     }
 }

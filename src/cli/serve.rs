@@ -74,16 +74,21 @@ async fn serve(config: &Config) -> Result<(), String> {
 
 /// Puts the layers together and listens.
 pub fn start(config: &Config) -> Result<Handle, String> {
+    start_with(config, &connection_options(config))
+}
+
+/// The same, with connections held to something else.
+pub fn start_with(config: &Config, connection: &connection::Options) -> Result<Handle, String> {
     let layers = assemble(config)?;
     let Layers { broker, schema, registry } = &layers;
-    let connection = connection_options(config);
-    let shards = Shards::start(shards(config), broker, schema, registry, &connection)
+    let shards = Shards::start(shards(config), broker, schema, registry, connection)
         .map_err(|error| error.to_string())?;
     let exposition = telemetry::exposition(broker.clone());
     let server = server::Options {
         listen: config.server.listen,
         admin_listen: config.server.admin_listen,
         origins: config.server.origins.clone(),
+        compression: config.server.compression,
         body_bytes_max: size(config.limits.message_bytes),
         drain_timeout: config.limits.drain_timeout,
     };
@@ -192,7 +197,8 @@ fn shown_limits(limits: &config::Limits) -> Json {
     }))
 }
 
-fn connection_options(config: &Config) -> connection::Options {
+/// What connections are held to.
+pub fn connection_options(config: &Config) -> connection::Options {
     connection::Options {
         outbox_bytes_max: size(config.limits.outbox_bytes),
         outbox_messages_max: size(config.limits.outbox_messages),
@@ -202,6 +208,7 @@ fn connection_options(config: &Config) -> connection::Options {
         idle_timeout: config.limits.idle_timeout,
         ping_interval: PING_INTERVAL,
         close_timeout: CLOSE_TIMEOUT,
+        echo: false,
         version: env!("CARGO_PKG_VERSION"),
     }
 }

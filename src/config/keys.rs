@@ -58,6 +58,12 @@ pub const KEYS: &[Key] = &[
         "Serve other than loopback addresses although no key is configured.",
     ),
     key(
+        "server.compression",
+        "true",
+        Slot::Flag(|c| &mut c.server.compression),
+        "Compress messages (permessage-deflate) for clients that offer it.",
+    ),
+    key(
         "server.shards",
         "0",
         Slot::CountOrZero(|c| &mut c.server.shards),

@@ -48,6 +48,8 @@ pub struct Server {
     pub origins: Vec<String>,
     /// Serve other than loopback addresses without a key.
     pub insecure: bool,
+    /// Are messages compressed for clients that offer it?
+    pub compression: bool,
     /// Threads that own connections; 0 is one per core.
     pub shards: u64,
 }
@@ -184,6 +186,7 @@ impl Config {
             admin_listen: None,
             origins: Vec::new(),
             insecure: false,
+            compression: true,
             shards: 0,
         };
         let log = Log { level: LevelFilter::OFF, format: LogFormat::Text };

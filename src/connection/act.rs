@@ -77,7 +77,21 @@ impl Shard {
     }
 
     fn send(&self, state: &mut State, key: Key, text: &[u8], ends: Option<Slot>) {
-        self.push_frame(state, key, frame(Opcode::Text, text), ends);
+        self.send_as(state, key, Opcode::Text, text, ends);
+    }
+
+    /// Queues a message for this connection alone.
+    pub(super) fn send_as(
+        &self,
+        state: &mut State,
+        key: Key,
+        opcode: Opcode,
+        message: &[u8],
+        ends: Option<Slot>,
+    ) {
+        let compression = state.connection(key).and_then(|connection| connection.compression);
+        let bytes = self.message(opcode, message, compression);
+        self.push_frame(state, key, bytes, ends);
     }
 
     /// Queues a ping or pong.

@@ -8,7 +8,7 @@ use super::operation::Slot;
 use super::outbox::Entry;
 use super::shard::Shard;
 use super::socket::Socket;
-use super::splice::write_result;
+use super::splice::{write_deflated, write_result};
 use super::state::{Connection, Key, Phase, State};
 use crate::protocol::NEXT_TAIL;
 
@@ -148,7 +148,7 @@ impl Shard {
             while scratch.len() < WRITE_BYTES
                 && let Some(entry) = connection.outbox.pop()
             {
-                gather(connection, entry, &mut scratch);
+                self.gather(connection, entry, &mut scratch);
             }
             if scratch.is_empty() {
                 connection.unsent = Vec::new();
@@ -172,30 +172,35 @@ impl Shard {
             }
         }
     }
-}
 
-fn gather(connection: &mut Connection, entry: Entry, out: &mut Vec<u8>) {
-    match entry {
-        Entry::Result { slot, shared, .. } => {
-            // Of one that is over, what waits is written still; one that was stopped is not there.
-            let operation = connection.operations.get_mut(slot.index as usize);
-            let operation = operation.filter(|operation| operation.serial == slot.serial);
-            let Some(operation) = operation else { return };
-            let dropped = std::mem::take(&mut operation.dropped);
-            if dropped == 0 {
-                write_result(&operation.head, shared.encoded.bytes(), NEXT_TAIL, out);
-            } else {
-                let body = shared.encoded.with_dropped(dropped);
-                write_result(&operation.head, &body, NEXT_TAIL, out);
+    fn gather(&self, connection: &mut Connection, entry: Entry, out: &mut Vec<u8>) {
+        match entry {
+            Entry::Result { slot, shared, .. } => {
+                // Of one that is over, what waits is written still; one that was stopped is gone.
+                let operation = connection.operations.get_mut(slot.index as usize);
+                let operation = operation.filter(|operation| operation.serial == slot.serial);
+                let Some(operation) = operation else { return };
+                let head = &operation.head;
+                let dropped = std::mem::take(&mut operation.dropped);
+                if dropped > 0 {
+                    let body = shared.encoded.with_dropped(dropped);
+                    write_result(head, &body, NEXT_TAIL, out);
+                } else if let Some(compression) = connection.compression
+                    && let Some(deflated) = compression.deflated(&shared, &self.deflater)
+                {
+                    write_deflated(compression.own(head), deflated, out);
+                } else {
+                    write_result(head, shared.encoded.bytes(), NEXT_TAIL, out);
+                }
             }
-        }
-        Entry::Frame { bytes, ends } => {
-            out.extend_from_slice(&bytes);
-            if let Some(slot) = ends {
-                free(connection, slot);
+            Entry::Frame { bytes, ends } => {
+                out.extend_from_slice(&bytes);
+                if let Some(slot) = ends {
+                    free(connection, slot);
+                }
             }
+            Entry::Gone => {}
         }
-        Entry::Gone => {}
     }
 }
 

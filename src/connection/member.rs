@@ -162,7 +162,12 @@ impl Push<'_> {
         {
             return false;
         }
-        let bytes = frame_bytes(head.len() + shared.encoded.bytes().len() + NEXT_TAIL.len());
+        let deflated = connection.compression.and_then(|compression| {
+            let deflated = compression.deflated(shared, &self.shard.deflater)?;
+            Some(compression.payload_bytes(head, deflated))
+        });
+        let plain = || head.len() + shared.encoded.bytes().len() + NEXT_TAIL.len();
+        let bytes = frame_bytes(deflated.unwrap_or_else(plain));
         let slot = Slot { index: operation_index, serial: *serial };
         if connection.outbox.has_no_ring()
             && let Some(ring) = self.rings.pop()

@@ -12,6 +12,7 @@
 mod act;
 mod answer;
 mod close;
+mod compress;
 mod fault;
 mod flush;
 mod member;
@@ -35,6 +36,7 @@ use tokio::sync::{mpsc, watch};
 use crate::broker::Broker;
 use crate::graphql::Schema;
 use crate::protocol::Dialect;
+use crate::websocket::deflate::WindowBits;
 use registry::{Permit, Registry};
 
 /// What connections are held to.
@@ -56,6 +58,9 @@ pub struct Options {
     pub ping_interval: Duration,
     /// How long a closing handshake may take.
     pub close_timeout: Duration,
+    /// Messages go back as they come, and are not read as GraphQL: for conformance suites of
+    /// WebSocket. The rest of a connection is as it is.
+    pub echo: bool,
     /// The program's version, for the acknowledgement.
     pub version: &'static str,
 }
@@ -71,6 +76,8 @@ pub struct Upgraded {
     pub remote: IpAddr,
     /// The subprotocol; `None`: the client offered none of ours, to be closed with 4406.
     pub dialect: Option<Dialect>,
+    /// The window for compressed messages, if the client takes them.
+    pub deflate: Option<WindowBits>,
     /// May it use admin fields?
     pub admin: bool,
     /// Its place among the connections allowed.

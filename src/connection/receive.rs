@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::compress::Compression;
 use super::outbox::Outbox;
 use super::registry::Entry;
 use super::shard::Shard;
@@ -18,7 +19,9 @@ use crate::message::time::Timestamp;
 use crate::protocol::close::CloseCode;
 use crate::protocol::session::Session;
 use crate::protocol::{self, Dialect};
+use crate::websocket;
 use crate::websocket::assemble::{Assembler, Event, Input, Role};
+use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::Opcode;
 
 /// Answers that may be outstanding on a connection before more of it is read.
@@ -37,9 +40,10 @@ impl Shard {
                 admin: upgraded.admin,
                 permit: upgraded.permit,
                 dialect: upgraded.dialect,
+                deflate: upgraded.deflate,
             };
             let key = self.enter(&mut state, opening, socket.clone(), now);
-            if upgraded.dialect.is_none() {
+            if upgraded.dialect.is_none() && !self.options.echo {
                 let reason = "offer the subprotocol graphql-transport-ws or graphql-ws";
                 self.close(&mut state, key, CloseCode::Subprotocol.number(), reason);
             }
@@ -50,7 +54,7 @@ impl Shard {
     }
 
     fn enter(&self, state: &mut State, opening: Opening, socket: Rc<Socket>, now: Instant) -> Key {
-        let Opening { remote, admin, permit, dialect } = opening;
+        let Opening { remote, admin, permit, dialect, deflate } = opening;
         let id = new_id();
         let since = now_timestamp();
         let name = dialect.map_or("none", Dialect::subprotocol);
@@ -69,7 +73,12 @@ impl Shard {
             serial,
             socket,
             session: Box::new(Session::new(dialect, session_options(&self.options), now)),
-            assembler: Assembler::new(Role::Server, self.options.message_bytes_max, false),
+            assembler: Assembler::new(
+                Role::Server,
+                self.options.message_bytes_max,
+                deflate.is_some(),
+            ),
+            compression: deflate.map(|window| Compression { window, dialect }),
             outbox: Outbox::default(),
             unsent: Vec::new(),
             is_blocked: false,
@@ -152,7 +161,8 @@ impl Shard {
             if connection.phase == Phase::Open && !connection.has_room(&self.options) {
                 break;
             }
-            match connection.assembler.receive(&mut input) {
+            let event = connection.assembler.receive(&mut input);
+            match event.and_then(|event| event.map(|event| self.inflated(event)).transpose()) {
                 Ok(None) => break,
                 Ok(Some(event)) => self.event(&mut state, key, event, now),
                 Err(error) => self.fail(&mut state, key, error.close_code(), &error.to_string()),
@@ -162,11 +172,21 @@ impl Shard {
         Some(count - input.len())
     }
 
+    fn inflated<'a>(&self, event: Event<'a>) -> Result<Event<'a>, websocket::error::Error> {
+        event.inflated(&mut self.inflater.borrow_mut(), self.options.message_bytes_max)
+    }
+
     fn event(&self, state: &mut State, key: Key, event: Event<'_>, now: Instant) {
         let Some(connection) = state.connection(key) else { return };
         match event {
             Event::Close { code, .. } => return self.peer_closes(state, key, code),
             _ if connection.phase != Phase::Open => {}
+            Event::Text(text) if self.options.echo => {
+                self.send_as(state, key, Opcode::Text, text.as_bytes(), None);
+            }
+            Event::Binary(bytes) if self.options.echo => {
+                self.send_as(state, key, Opcode::Binary, &bytes, None);
+            }
             Event::Text(text) => {
                 connection.session.receive(&text);
                 self.act(state, key, now);
@@ -188,6 +208,7 @@ struct Opening {
     admin: bool,
     permit: super::registry::Permit,
     dialect: Option<Dialect>,
+    deflate: Option<WindowBits>,
 }
 
 fn session_options(options: &Options) -> protocol::Options {

@@ -16,6 +16,8 @@ use crate::broker::feed::ShardId;
 use crate::graphql::Schema;
 use crate::message::cursor::Cursor;
 use crate::protocol::close::CloseCode;
+use crate::websocket::deflate::Deflater;
+use crate::websocket::deflate::inflate::Inflater;
 
 /// What a shard's thread is started with.
 pub(super) struct Seed {
@@ -40,6 +42,8 @@ pub(super) struct Shard {
     pub(super) read_scratch: RefCell<Box<[u8]>>,
     /// All connections are written from this.
     pub(super) write_scratch: RefCell<Vec<u8>>,
+    pub(super) deflater: RefCell<Deflater>,
+    pub(super) inflater: RefCell<Inflater>,
     /// The newest event that was delivered.
     pub(super) delivered_upto: Cell<Option<Cursor>>,
     /// Told when a connection has become dirty.
@@ -95,6 +99,8 @@ impl Shard {
             state: RefCell::default(),
             read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
             write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
+            deflater: RefCell::new(Deflater::new()),
+            inflater: RefCell::new(Inflater::new()),
             delivered_upto: Cell::new(None),
             dirty: Notify::new(),
             this: this.clone(),

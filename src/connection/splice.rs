@@ -1,5 +1,6 @@
 //! Frames of a result: what differs per subscriber in front, the shared bytes behind.
 
+use crate::websocket::deflate::{put_stored, stored_bytes};
 use crate::websocket::frame::{Opcode, server_header};
 
 /// Bytes on the wire of a text frame with this payload.
@@ -22,6 +23,16 @@ pub(super) fn write_result(head: &[u8], body: &[u8], tail: &[u8], out: &mut Vec<
     out.extend_from_slice(head);
     out.extend_from_slice(body);
     out.extend_from_slice(tail);
+}
+
+/// Writes a compressed text frame of two parts, of which the first is not compressed yet.
+pub(super) fn write_deflated(own: &[u8], deflated: &[u8], out: &mut Vec<u8>) {
+    let length = stored_bytes(own.len()) + deflated.len();
+    let (header, header_bytes) = server_header(Opcode::Text, true, length as u64);
+    out.reserve(header_bytes + length);
+    out.extend_from_slice(&header[..header_bytes]);
+    put_stored(own, out);
+    out.extend_from_slice(deflated);
 }
 
 /// A whole frame.

@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::answer::Lane;
+use super::compress::Compression;
 use super::member::{Members, Push};
 use super::operation::{Operation, Slot};
 use super::outbox::{Entry, Outbox};
@@ -59,6 +60,7 @@ pub(super) struct Connection {
     pub(super) socket: Rc<Socket>,
     pub(super) session: Box<Session>,
     pub(super) assembler: Assembler,
+    pub(super) compression: Option<Compression>,
     pub(super) outbox: Outbox,
     /// The rest of a write that the socket did not take.
     pub(super) unsent: Vec<u8>,

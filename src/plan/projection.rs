@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use crate::message::Message;
 use crate::message::cursor::Cursor;
@@ -50,7 +51,14 @@ pub struct Encoded {
     /// Where the member `data` ends: what follows are extensions and the closing brace.
     data_end: usize,
     cursor: Option<Cursor>,
+    forms: OnceLock<Box<[OnceLock<Form>; FORMS]>>,
 }
+
+/// Another form of a result, if it is better than the plain one.
+type Form = Option<Box<[u8]>>;
+
+/// Most other forms of a result.
+pub const FORMS: usize = 16;
 
 impl Projection {
     /// The pieces of `{"data":…}` without its last brace; `cursor` adds `extensions.cursor`.
@@ -79,7 +87,7 @@ impl Projection {
         let data_end = out.len();
         let cursor = self.cursor.then_some(message.cursor);
         extensions(cursor, 0, &mut out);
-        Encoded { bytes: out.into(), data_end, cursor }
+        Encoded { bytes: out.into(), data_end, cursor, forms: OnceLock::new() }
     }
 }
 
@@ -92,6 +100,17 @@ impl Encoded {
     /// The member `data` alone: equal for two messages when nothing selected differs.
     pub fn data(&self) -> &[u8] {
         &self.bytes[..self.data_end]
+    }
+
+    /// Another form of the result, such as a compressed one: made once for all who send it. The
+    /// maker says `None` where the plain one is better.
+    pub fn form(
+        &self,
+        number: usize,
+        make: impl FnOnce(&[u8]) -> Option<Box<[u8]>>,
+    ) -> Option<&[u8]> {
+        let form = self.forms.get_or_init(Box::default).get(number)?;
+        form.get_or_init(|| make(&self.bytes)).as_deref()
     }
 
     /// The result for a subscriber who missed `dropped` messages before it.

@@ -53,12 +53,16 @@ impl Dialect {
     /// Appends everything of a result message that stands before the result itself; what stands
     /// after it is [`NEXT_TAIL`].
     pub fn next_head(self, id: &OperationId, head: &mut Vec<u8>) {
-        let kind = match self {
-            Self::TransportWs => "next",
-            Self::LegacyWs => "data",
-        };
-        let id = Quoted(id.as_str());
-        head.extend_from_slice(format!(r#"{{"id":{id},"type":"{kind}","payload":"#).as_bytes());
+        head.extend_from_slice(format!(r#"{{"id":{}"#, Quoted(id.as_str())).as_bytes());
+        head.extend_from_slice(self.next_words());
+    }
+
+    /// What every head of a result ends with: all of it but the id.
+    pub const fn next_words(self) -> &'static [u8] {
+        match self {
+            Self::TransportWs => br#","type":"next","payload":"#,
+            Self::LegacyWs => br#","type":"data","payload":"#,
+        }
     }
 }
 

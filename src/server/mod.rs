@@ -36,6 +36,8 @@ pub struct Options {
     pub admin_listen: Option<SocketAddr>,
     /// Pages of these origins may open sockets, beside those of the server's own host.
     pub origins: Vec<String>,
+    /// Are messages compressed for clients that offer it (RFC 7692)?
+    pub compression: bool,
     /// Most bytes of a request body.
     pub body_bytes_max: usize,
     /// How long a drain may take.

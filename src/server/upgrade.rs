@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +24,7 @@ use crate::connection::Upgraded;
 use crate::connection::registry::Permit;
 use crate::connection::socket::Stream;
 use crate::protocol::Dialect;
+use crate::websocket::deflate::WindowBits;
 use crate::websocket::handshake::{self, Accepted, Refusal};
 
 /// Every request to `/graphql`.
@@ -35,7 +37,7 @@ pub(super) async fn or_http(
         return graphql::serve(app, remote, request).await;
     }
     let verdict = handshake::check(request.method(), request.version(), request.headers());
-    let accepted = match verdict {
+    let mut accepted = match verdict {
         Ok(accepted) => accepted,
         Err(refusal) => return refuse(refusal),
     };
@@ -54,9 +56,11 @@ pub(super) async fn or_http(
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded\n").into_response();
     };
+    accepted.deflate = accepted.deflate.filter(|_| app.options.compression);
     let dialect = Dialect::choose(accepted.protocols.iter().map(String::as_str));
     let admin = origin::is_local(remote.ip(), request.headers());
-    let opening = Opening { remote: remote.ip(), dialect, admin, permit };
+    let deflate = accepted.deflate.as_ref().map(|agreed| agreed.window);
+    let opening = Opening { remote: remote.ip(), dialect, deflate, admin, permit };
     tokio::spawn(hand_over(app, on_upgrade, opening));
     switch(&accepted, dialect)
 }
@@ -76,6 +80,9 @@ fn switch(accepted: &Accepted, dialect: Option<Dialect>) -> Response {
         let name = HeaderValue::from_static(dialect.subprotocol());
         headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
+    if let Some(agreed) = &accepted.deflate {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed.answer.clone());
+    }
     if let Some(accept) = &accepted.accept {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -89,6 +96,7 @@ fn switch(accepted: &Accepted, dialect: Option<Dialect>) -> Response {
 struct Opening {
     remote: IpAddr,
     dialect: Option<Dialect>,
+    deflate: Option<WindowBits>,
     admin: bool,
     permit: Permit,
 }
@@ -105,12 +113,20 @@ async fn hand_over(app: Arc<App>, on_upgrade: OnUpgrade, opening: Opening) {
         Err(error) => return tracing::debug!(%error, "the socket was gone after its handshake"),
     };
     let early = parts.read_buf.to_vec();
-    let Opening { remote, dialect, admin, permit } = opening;
+    let Opening { remote, dialect, deflate, admin, permit } = opening;
     let number = app.next_socket.fetch_add(1, Ordering::Relaxed);
     app.shards
         .open(
             number,
-            Upgraded { stream: Stream::Tcp(stream), early, remote, dialect, admin, permit },
+            Upgraded {
+                stream: Stream::Tcp(stream),
+                early,
+                remote,
+                dialect,
+                deflate,
+                admin,
+                permit,
+            },
         )
         .await;
 }

@@ -82,7 +82,7 @@ pub enum Event<'a> {
     },
 }
 
-impl<'a> Event<'a> {
+impl Event<'_> {
     /// The message that a deflated one holds, at most `bytes_max` long; any other event as it is.
     pub fn inflated(self, inflater: &mut Inflater, bytes_max: usize) -> Result<Self, Error> {
         match self {

@@ -1,9 +1,9 @@
 //! permessage-deflate (RFC 7692) for bytes that many share: compressed once, on a window of their
 //! own, and sent behind whatever differs.
 //!
-//! A payload is `put_stored(prefix)` and then what [`Deflater::deflate`] returned. Stored blocks end
-//! on whole bytes and the shared part refers to nothing before itself, so what a peer's window holds
-//! does not matter, and one result fits everybody whose window is at least as large.
+//! A payload is `put_stored(prefix)` and then what [`Deflater::deflate`] returned. Stored blocks
+//! end on whole bytes and the shared part refers to nothing before itself, so what a peer's window
+//! holds does not matter, and one result fits everybody whose window is at least as large.
 
 pub mod inflate;
 pub mod offer;

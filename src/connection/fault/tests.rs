@@ -58,6 +58,7 @@ fn seed() -> Seed {
     let schema = Schema::new(broker.clone(), registry.clone(), &graphql).unwrap();
     let minute = Duration::from_mins(1);
     let options = Options {
+        echo: false,
         outbox_bytes_max: 1000,
         outbox_messages_max: 10,
         message_bytes_max: 1000,
@@ -87,6 +88,7 @@ fn connect(shard: &Rc<Shard>) -> TcpStream {
         early,
         remote,
         dialect,
+        deflate: None,
         admin: false,
         permit,
     });

@@ -68,6 +68,7 @@ struct Params {
     client_no_context_takeover: bool,
     server_bits: Option<u8>,
     /// An offer may leave the number to the server.
+    #[expect(clippy::option_option, reason = "a parameter that may come without its value")]
     client_bits: Option<Option<u8>>,
 }
 
