@@ -31,8 +31,8 @@ pub struct Agreed {
 
 /// The first offer of a request that we can take up; the client lists the best one first.
 ///
-/// One that we cannot read is passed over like one that we do not know, as RFC 7692, section 5.1,
-/// has it: the connection is then opened without compression.
+/// One that is not as it must be is passed over like an extension that we do not know (RFC 7692,
+/// section 7.1): without any that is left, the connection opens uncompressed.
 pub fn agree(headers: &HeaderMap) -> Option<Agreed> {
     let params = extensions(headers).find_map(Params::read)?;
     let window = params.server_bits.map_or(WindowBits::MAX, WindowBits::nearest);
@@ -67,9 +67,7 @@ struct Params {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_bits: Option<u8>,
-    /// An offer may leave the number to the server.
-    #[expect(clippy::option_option, reason = "a parameter that may come without its value")]
-    client_bits: Option<Option<u8>>,
+    client_bits: Option<u8>,
 }
 
 impl Params {
@@ -100,9 +98,12 @@ impl Params {
             (SERVER_MAX_WINDOW_BITS, Some(value)) => {
                 self.server_bits.replace(bits(&value)?).is_none()
             }
-            (CLIENT_MAX_WINDOW_BITS, None) => self.client_bits.replace(None).is_none(),
+            // Leaves the number to us. Our inflater has the largest window anyway.
+            (CLIENT_MAX_WINDOW_BITS, None) => {
+                self.client_bits.replace(WindowBits::MAX.bits()).is_none()
+            }
             (CLIENT_MAX_WINDOW_BITS, Some(value)) => {
-                self.client_bits.replace(Some(bits(&value)?)).is_none()
+                self.client_bits.replace(bits(&value)?).is_none()
             }
             _ => false,
         })
@@ -116,10 +117,10 @@ impl Params {
             answer.push_str("; ");
             answer.push_str(SERVER_NO_CONTEXT_TAKEOVER);
         }
-        // Any client may use as much as 15 bits here: our inflater has them anyway.
-        let client_bits = self.client_bits.map(|bits| bits.unwrap_or(WindowBits::MAX.bits()));
-        let numbers =
-            [(SERVER_MAX_WINDOW_BITS, self.server_bits), (CLIENT_MAX_WINDOW_BITS, client_bits)];
+        let numbers = [
+            (SERVER_MAX_WINDOW_BITS, self.server_bits),
+            (CLIENT_MAX_WINDOW_BITS, self.client_bits),
+        ];
         for (name, bits) in numbers {
             if let Some(bits) = bits {
                 // Writing into a string cannot fail.
