@@ -216,6 +216,18 @@ mod tests {
     }
 
     #[test]
+    fn an_offer_of_deflate_never_decides_about_the_handshake() {
+        let answer = |lines| Some(get(lines).unwrap().deflate?.answer);
+        assert_eq!(answer(""), None);
+        assert_eq!(answer("Sec-WebSocket-Extensions: permessage-deflate; what=\"is this"), None);
+        assert_eq!(
+            answer("Sec-WebSocket-Extensions: x\nSec-WebSocket-Extensions: permessage-deflate")
+                .unwrap(),
+            "permessage-deflate; client_no_context_takeover"
+        );
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let table = [
             ("Upgrade:", Refusal::Upgrade, 400),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::websocket::deflate::{Deflater, WindowBits};
 
 const LIMIT: usize = 1000;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -204,6 +205,35 @@ fn rsv1_with_deflate() {
     assert_eq!(run(&[(0x81, b"plain")]), (vec![text("plain")], None));
     assert_eq!(run(&[(0x41, b""), (0xc0, b"")]), (vec![], Some(Error::ReservedBit)));
     assert_eq!(run(&[(0xc9, b"")]), (vec![], Some(Error::ReservedBit)));
+}
+
+#[test]
+fn deflated_messages_become_plain_ones() {
+    let mut inflater = Inflater::new();
+    let mut inflate = |event: Event<'static>| event.inflated(&mut inflater, LIMIT);
+    let deflated = |kind, bytes: &[u8]| {
+        let bytes = Deflater::new().deflate(bytes, WindowBits::MAX).into();
+        Event::Deflated { kind, bytes }
+    };
+    assert_eq!(inflate(deflated(Kind::Text, "κόσμε".as_bytes())), Ok(text("κόσμε")));
+    assert_eq!(inflate(deflated(Kind::Binary, b"\xff")), Ok(Event::Binary(b"\xff"[..].into())));
+    for plain in [text("a"), ping(b"\xff"), close(None, "")] {
+        assert_eq!(inflate(plain.clone()), Ok(plain));
+    }
+    let long = [b'x'; LIMIT + 1];
+    assert_eq!(inflate(deflated(Kind::Text, &long[1..])).unwrap(), text(&"x".repeat(LIMIT)));
+    let cut = Event::Deflated { kind: Kind::Text, bytes: b"\xf2\x48"[..].into() };
+    let table = [
+        (deflated(Kind::Text, b"\xff"), Error::NotUtf8, 1007),
+        (cut, Error::NotDeflate, 1007),
+        (deflated(Kind::Text, &long), Error::TooBig { bytes_max: LIMIT }, 1009),
+        (deflated(Kind::Binary, &long), Error::TooBig { bytes_max: LIMIT }, 1009),
+    ];
+    for (event, error, code) in table {
+        assert_eq!(inflate(event), Err(error));
+        assert_eq!(error.close_code(), code);
+        assert!(error.to_string().len() <= close::REASON_BYTES_MAX);
+    }
 }
 
 #[test]
