@@ -38,7 +38,7 @@ fn any_number_of_bits_has_a_window() {
         assert_eq!(WindowBits::nearest(asked).bits(), bits, "{asked}");
     }
     let indices: Vec<_> = (9..=15).map(|bits| WindowBits::nearest(bits).index()).collect();
-    assert_eq!(indices, Vec::from_iter(0..WindowBits::COUNT));
+    assert_eq!(indices, (0..WindowBits::COUNT).collect::<Vec<_>>());
 }
 
 #[test]
