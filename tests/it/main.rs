@@ -8,6 +8,7 @@ mod harness;
 
 mod bad_input;
 mod bursts;
+mod deflate;
 mod dialogues;
 mod drain;
 mod engines;
