@@ -23,5 +23,6 @@ mod publish;
 mod resume;
 mod slow;
 mod subscribe;
+mod tls;
 mod topics;
 mod websocket;
