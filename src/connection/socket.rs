@@ -163,14 +163,20 @@ impl Other {
         if self.poll_held(&mut cx)?.is_pending() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        match self.stream.borrow_mut().as_mut().poll_write(&mut cx, bytes) {
-            Poll::Ready(written) => written,
-            Poll::Pending => {
-                let some = &bytes[..bytes.len().min(HELD_BYTES)];
-                self.held.borrow_mut().extend_from_slice(some);
-                Ok(some.len())
+        let mut taken = 0;
+        while taken < bytes.len() {
+            // In pieces: some streams take whatever they are given, and count it as one.
+            let piece = &bytes[taken..bytes.len().min(taken + HELD_BYTES)];
+            match self.stream.borrow_mut().as_mut().poll_write(&mut cx, piece) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(written) => taken += written?,
+                Poll::Pending => {
+                    self.held.borrow_mut().extend_from_slice(piece);
+                    return Ok(taken + piece.len());
+                }
             }
         }
+        Ok(taken)
     }
 
     fn poll_held(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

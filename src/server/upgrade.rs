@@ -15,6 +15,7 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
@@ -35,6 +36,12 @@ pub(super) async fn or_http(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
+    if let Some(protocol) = request.extensions().get::<Protocol>()
+        && protocol.as_str() != "websocket"
+    {
+        let reason = "the only :protocol here is websocket (RFC 8441)\n";
+        return (StatusCode::NOT_IMPLEMENTED, reason).into_response();
+    }
     if !wants_websocket(request.method(), request.headers()) {
         return graphql::serve(app, remote, request).await;
     }
@@ -69,6 +76,10 @@ pub(super) async fn or_http(
 
 /// A request with any mark of a handshake gets a handshake's answer: then it says what is missing.
 fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    // Over HTTP/2 with `:protocol`, as was seen before.
+    if method == Method::CONNECT {
+        return true;
+    }
     let is_marked = [&UPGRADE, &SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION]
         .into_iter()
         .any(|name| headers.contains_key(name));
