@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::settings::Settings;
-use super::{Error, output};
+use super::{Error, output, tls};
 use crate::config::defaults;
 
 /// Says what is wrong with the configuration, with file, line and column
@@ -25,7 +25,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.defaults {
         return output::print(&defaults::text());
     }
-    arguments.settings.load()?;
+    let config = arguments.settings.load()?;
+    tls::server(&config).map_err(Error::Failed)?;
     let file = arguments.settings.file();
     let what = file.map_or("defaults and variables".into(), |path| path.display().to_string());
     output::print(&format!("{what}: ok\n"))

@@ -14,6 +14,7 @@ pub mod serve;
 mod settings;
 mod socket;
 mod subscribe;
+mod tls;
 mod topics;
 
 use std::ffi::OsString;

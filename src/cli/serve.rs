@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings::Settings;
-use super::{Error, output};
+use super::{Error, output, tls};
 use crate::broker::topics::{Overflow, TopicRule};
 use crate::broker::{self, Base, Broker};
 use crate::config::{self, Config};
@@ -59,7 +59,9 @@ async fn serve(config: &Config) -> Result<(), String> {
         Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let handle = start(config)?;
     let admin = handle.admin_address.map(|admin| format!(" (admin on http://{admin})"));
-    let line = format!("tidings serves on http://{}{}", handle.address, admin.unwrap_or_default());
+    let scheme = if config.server.tls_cert.is_some() { "https" } else { "http" };
+    let (address, admin) = (handle.address, admin.unwrap_or_default());
+    let line = format!("tidings serves on {scheme}://{address}{admin}");
     if output::print(&format!("{line}\n")).is_err() {
         tracing::info!("{line}");
     }
@@ -90,7 +92,10 @@ pub fn start_with(config: &Config, connection: &connection::Options) -> Result<H
         origins: config.server.origins.clone(),
         compression: config.server.compression,
         body_bytes_max: size(config.limits.message_bytes),
+        request_timeout: config.limits.init_timeout,
+        idle_timeout: config.limits.idle_timeout,
         drain_timeout: config.limits.drain_timeout,
+        tls: tls::server(config)?,
     };
     Handle::start(layers, shards, server, exposition).map_err(|error| error.to_string())
 }

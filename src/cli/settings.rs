@@ -29,6 +29,12 @@ pub(super) struct Settings {
     /// Serves other than loopback addresses although no key is configured
     #[arg(long)]
     insecure: bool,
+    /// Serves https:// and wss:// with the certificate in this PEM file, then its intermediates
+    #[arg(long, value_name = "PEM")]
+    tls_cert: Option<String>,
+    /// The private key of that certificate
+    #[arg(long, value_name = "PEM")]
+    tls_key: Option<String>,
     /// Least severe level to log: off, error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -90,6 +96,8 @@ impl Settings {
         let own = [
             ("--listen", "server.listen", self.listen.clone()),
             ("--admin-listen", "server.admin_listen", self.admin_listen.clone()),
+            ("--tls-cert", "server.tls_cert", self.tls_cert.clone()),
+            ("--tls-key", "server.tls_key", self.tls_key.clone()),
             ("--log", "log.level", self.log.clone()),
             ("--log-format", "log.format", self.log_format.clone()),
             ("--insecure", "server.insecure", self.insecure.then(|| "true".to_owned())),

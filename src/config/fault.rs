@@ -93,6 +93,14 @@ pub enum Fault {
         /// Its value.
         address: SocketAddr,
     },
+    /// One of the two files that TLS needs.
+    #[error("{given} is set and {missing} is not: TLS needs a certificate and its private key")]
+    HalfTls {
+        /// The key that is set.
+        given: &'static str,
+        /// The one that is not.
+        missing: &'static str,
+    },
 }
 
 /// All faults of one configuration, at least one.

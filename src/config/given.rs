@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fault::{Fault, Place};
@@ -60,6 +61,13 @@ impl Given {
             Raw::Bare(text) => text.parse().map_err(|_| self.misfit(key, FLAG_FITS)),
             _ => Err(self.misfit(key, FLAG_FITS)),
         }
+    }
+
+    /// A file's name; an empty one is none.
+    pub(super) fn file(&self, key: &str) -> Result<Option<PathBuf>, Fault> {
+        let fits = "the name of a PEM file, as in \"/etc/tidings/cert.pem\"";
+        let name = self.text().ok_or_else(|| self.misfit(key, fits))?;
+        Ok(Some(name).filter(|name| !name.is_empty()).map(PathBuf::from))
     }
 
     pub(super) fn count(&self, key: &str, least: u64) -> Result<u64, Fault> {

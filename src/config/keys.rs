@@ -70,6 +70,19 @@ pub const KEYS: &[Key] = &[
         "Threads that own connections; 0 is one per core.",
     ),
     key(
+        "server.tls_cert",
+        "",
+        Slot::File(|c| &mut c.server.tls_cert),
+        "PEM file with the server's certificate, then those between it and its authority. With\n\
+         it and tls_key clients connect by https:// and wss://. SIGHUP reads both anew.",
+    ),
+    key(
+        "server.tls_key",
+        "",
+        Slot::File(|c| &mut c.server.tls_key),
+        "PEM file with the private key of that certificate, not encrypted.",
+    ),
+    key(
         "limits.connections",
         "100000",
         Slot::Count(|c| &mut c.limits.connections),
@@ -207,7 +220,7 @@ impl Key {
     /// The default as a `tidings.toml` writes it.
     pub fn default_toml(&self) -> String {
         match self.default {
-            "" => "[]".to_owned(),
+            "" if !self.slot.is_text() => "[]".to_owned(),
             text if self.slot.is_text() => format!("{text:?}"),
             text => text.to_owned(),
         }

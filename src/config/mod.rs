@@ -13,7 +13,7 @@ mod topics;
 pub mod units;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -52,6 +52,11 @@ pub struct Server {
     pub compression: bool,
     /// Threads that own connections; 0 is one per core.
     pub shards: u64,
+    /// The server's certificate and those between it and its authority, as PEM; with `tls_key`
+    /// clients connect by TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as PEM.
+    pub tls_key: Option<PathBuf>,
 }
 
 /// `[limits]`; [`keys::KEYS`] has what is in force when nothing is set.
@@ -188,6 +193,8 @@ impl Config {
             insecure: false,
             compression: true,
             shards: 0,
+            tls_cert: None,
+            tls_key: None,
         };
         let log = Log { level: LevelFilter::OFF, format: LogFormat::Text };
         let (limits, keep) = (Limits::default(), Keep::default());
@@ -196,6 +203,21 @@ impl Config {
 
     /// What is wrong with the values together.
     fn check(&self) -> Vec<Fault> {
+        let mut faults = self.exposed();
+        faults.extend(self.half_tls());
+        faults
+    }
+
+    fn half_tls(&self) -> Option<Fault> {
+        let (cert, key) = ("server.tls_cert", "server.tls_key");
+        match (&self.server.tls_cert, &self.server.tls_key) {
+            (Some(_), None) => Some(Fault::HalfTls { given: cert, missing: key }),
+            (None, Some(_)) => Some(Fault::HalfTls { given: key, missing: cert }),
+            _ => None,
+        }
+    }
+
+    fn exposed(&self) -> Vec<Fault> {
         if self.server.insecure {
             return Vec::new();
         }

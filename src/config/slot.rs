@@ -1,6 +1,7 @@
 //! Where in the [`Config`] a key's value goes, and what type it has there.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -18,6 +19,8 @@ pub(super) enum Slot {
     AddressOrOff(Field<Option<SocketAddr>>),
     Origins(Field<Vec<String>>),
     Flag(Field<bool>),
+    /// Nothing is none.
+    File(Field<Option<PathBuf>>),
     /// At least 1.
     Count(Field<u64>),
     /// 0 has a meaning of its own.
@@ -67,6 +70,7 @@ impl Slot {
             Self::AddressOrOff(field) => *field(config) = given.address_or_off(key)?,
             Self::Origins(field) => *field(config) = origins(key, given)?,
             Self::Flag(field) => *field(config) = given.flag(key)?,
+            Self::File(field) => *field(config) = given.file(key)?,
             Self::Count(field) => *field(config) = given.count(key, 1)?,
             Self::CountOrZero(field) => *field(config) = given.count(key, 0)?,
             Self::Limit(field) => *field(config) = Some(given.count(key, 0)?),
@@ -94,6 +98,7 @@ impl Slot {
             | Self::Topics(_) => false,
             Self::Address(_)
             | Self::AddressOrOff(_)
+            | Self::File(_)
             | Self::Size(_)
             | Self::SizeLimit(_)
             | Self::Time(_)

@@ -26,6 +26,7 @@ mod splice;
 mod state;
 mod subscribe;
 mod timer;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;

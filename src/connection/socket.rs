@@ -1,4 +1,5 @@
-//! What a connection reads from and writes to: a TCP socket, or a stream inside something else.
+//! What a connection reads from and writes to: a TCP socket, TLS on one, or a stream inside
+//! something else.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -7,9 +8,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use rustls::ServerConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::tls::Tls;
 
 /// A stream that is not a socket of its own, such as one of an HTTP/2 connection.
 pub trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -20,6 +24,8 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 pub enum Stream {
     /// A socket; not registered with any runtime.
     Tcp(std::net::TcpStream),
+    /// A socket like that, and TLS on it after the handshake.
+    Tls(std::net::TcpStream, Box<ServerConnection>),
     /// A stream that tasks of any runtime may use.
     Other(Pin<Box<dyn Duplex>>),
 }
@@ -28,6 +34,7 @@ pub enum Stream {
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
+    Tls(Box<Tls>),
     Other(Other),
 }
 
@@ -48,6 +55,9 @@ impl Socket {
     pub(super) fn new(stream: Stream) -> io::Result<Self> {
         Ok(match stream {
             Stream::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            Stream::Tls(stream, session) => {
+                Self::Tls(Box::new(Tls::new(TcpStream::from_std(stream)?, *session)))
+            }
             Stream::Other(stream) => Self::Other(Other {
                 stream: RefCell::new(stream),
                 held: RefCell::default(),
@@ -69,6 +79,7 @@ impl Socket {
                     read => return read,
                 }
             },
+            Self::Tls(tls) => tls.read(into).await,
             Self::Other(other) => poll_fn(|cx| other.poll_read(cx, into)).await,
         }
     }
@@ -77,6 +88,7 @@ impl Socket {
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Tls(tls) => tls.try_write(bytes),
             Self::Other(other) => other.try_write(bytes),
         }
     }
@@ -85,6 +97,7 @@ impl Socket {
     pub(super) fn try_flush(&self) -> io::Result<bool> {
         match self {
             Self::Tcp(_) => Ok(true),
+            Self::Tls(tls) => tls.try_flush(),
             Self::Other(other) => match other.poll_flush(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(flushed) => flushed.map(|()| true),
                 Poll::Pending => Ok(false),
@@ -96,6 +109,7 @@ impl Socket {
     pub(super) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.writable().await,
+            Self::Tls(tls) => tls.writable().await,
             Self::Other(other) => poll_fn(|cx| other.poll_writable(cx)).await,
         }
     }
@@ -107,6 +121,7 @@ impl Socket {
             Self::Tcp(socket) => {
                 let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Write);
             }
+            Self::Tls(tls) => tls.end_writing(),
             Self::Other(other) => other.end_writing(),
         }
     }
@@ -117,6 +132,7 @@ impl Socket {
             Self::Tcp(socket) => {
                 let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Both);
             }
+            Self::Tls(tls) => tls.end(),
             Self::Other(other) => other.end(),
         }
     }
@@ -147,14 +163,20 @@ impl Other {
         if self.poll_held(&mut cx)?.is_pending() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        match self.stream.borrow_mut().as_mut().poll_write(&mut cx, bytes) {
-            Poll::Ready(written) => written,
-            Poll::Pending => {
-                let some = &bytes[..bytes.len().min(HELD_BYTES)];
-                self.held.borrow_mut().extend_from_slice(some);
-                Ok(some.len())
+        let mut taken = 0;
+        while taken < bytes.len() {
+            // In pieces: some streams take whatever they are given, and count it as one.
+            let piece = &bytes[taken..bytes.len().min(taken + HELD_BYTES)];
+            match self.stream.borrow_mut().as_mut().poll_write(&mut cx, piece) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(written) => taken += written?,
+                Poll::Pending => {
+                    self.held.borrow_mut().extend_from_slice(piece);
+                    return Ok(taken + piece.len());
+                }
             }
         }
+        Ok(taken)
     }
 
     fn poll_held(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -211,6 +233,7 @@ impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            Self::Tls(stream, _) => f.debug_tuple("Tls").field(stream).finish(),
             Self::Other(_) => f.write_str("Other"),
         }
     }

@@ -3,11 +3,13 @@
 //! Comes in: addresses, and the layers below already assembled. Goes out: a running server that
 //! can drain. Knows nothing of: argv, files, environment.
 
+mod accept;
 mod console;
 mod graphql;
 mod health;
 mod origin;
 mod routes;
+pub mod tls;
 mod upgrade;
 
 use std::io;
@@ -16,9 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,7 @@ use crate::broker::Broker;
 use crate::connection::Shards;
 use crate::connection::registry::Registry;
 use crate::graphql::Schema;
+use accept::{Door, Patience};
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -40,8 +43,14 @@ pub struct Options {
     pub compression: bool,
     /// Most bytes of a request body.
     pub body_bytes_max: usize,
+    /// How long a client may take until the head of its first request.
+    pub request_timeout: Duration,
+    /// How long a client may be silent between two requests.
+    pub idle_timeout: Duration,
     /// How long a drain may take.
     pub drain_timeout: Duration,
+    /// Clients connect by TLS with these settings; `None`: without.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// The layers below.
@@ -79,6 +88,7 @@ pub struct Handle {
     /// Where metrics and health are served.
     pub admin_address: Option<SocketAddr>,
     app: Arc<App>,
+    tls: Option<watch::Sender<Arc<ServerConfig>>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -111,6 +121,8 @@ impl Handle {
             None => None,
         };
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let patience = Patience { first: options.request_timeout, idle: options.idle_timeout };
+        let tls = options.tls.clone().map(watch::Sender::new);
         let app = Arc::new(App {
             layers,
             shards,
@@ -120,12 +132,22 @@ impl Handle {
             is_draining: AtomicBool::new(false),
         });
         let stop = CancellationToken::new();
+        let door = |router, tls| Door::new(router, tls, patience, stop.clone());
+        let settings = tls.as_ref().map(watch::Sender::subscribe);
         let mut tasks = vec![
-            serve(listener, routes::public(app.clone()), stop.clone()),
+            tokio::spawn(door(routes::public(app.clone()), settings).run(listener)),
             tokio::spawn(upkeep(app.layers.broker.clone(), stop.clone())),
         ];
-        tasks.extend(admin.map(|admin| serve(admin, routes::admin(app.clone()), stop.clone())));
-        Ok(Self { address, admin_address, app, stop, tasks })
+        let admin = admin.map(|admin| door(routes::admin(app.clone()), None).run(admin));
+        tasks.extend(admin.map(tokio::spawn));
+        Ok(Self { address, admin_address, app, tls, stop, tasks })
+    }
+
+    /// Serves clients that connect from now on with these settings of TLS, if it serves by TLS.
+    pub fn renew_tls(&self, config: Arc<ServerConfig>) {
+        if let Some(tls) = &self.tls {
+            tls.send_replace(config);
+        }
     }
 
     /// Takes no new clients, and closes the connections spread over the drain's time.
@@ -166,22 +188,6 @@ fn bound_unsent(socket: &TcpSocket) {
     if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
         tracing::warn!(%error, "TCP_NOTSENT_LOWAT was refused");
     }
-}
-
-fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> JoinHandle<io::Result<()>> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
-    })
 }
 
 async fn upkeep(broker: Arc<Broker>, stop: CancellationToken) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! `/graphql`: a WebSocket handshake is answered and its socket handed to a shard; everything
 //! else is GraphQL over HTTP.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,10 +15,12 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::{App, RETRY_AFTER_SECONDS, graphql, origin};
 use crate::connection::Upgraded;
@@ -33,6 +36,12 @@ pub(super) async fn or_http(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
+    if let Some(protocol) = request.extensions().get::<Protocol>()
+        && protocol.as_str() != "websocket"
+    {
+        let reason = "the only :protocol here is websocket (RFC 8441)\n";
+        return (StatusCode::NOT_IMPLEMENTED, reason).into_response();
+    }
     if !wants_websocket(request.method(), request.headers()) {
         return graphql::serve(app, remote, request).await;
     }
@@ -67,6 +76,10 @@ pub(super) async fn or_http(
 
 /// A request with any mark of a handshake gets a handshake's answer: then it says what is missing.
 fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    // Over HTTP/2 with `:protocol`, as was seen before.
+    if method == Method::CONNECT {
+        return true;
+    }
     let is_marked = [&UPGRADE, &SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION]
         .into_iter()
         .any(|name| headers.contains_key(name));
@@ -104,31 +117,34 @@ struct Opening {
 /// Waits for the socket behind the answer and gives it to the next shard.
 async fn hand_over(app: Arc<App>, on_upgrade: OnUpgrade, opening: Opening) {
     let Ok(upgraded) = on_upgrade.await else { return };
-    let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
-        tracing::error!("an upgraded connection is not the TCP stream that it was");
-        return;
-    };
-    let stream = match parts.io.into_inner().into_std() {
-        Ok(stream) => stream,
+    let (stream, early) = match released(upgraded) {
+        Ok(released) => released,
         Err(error) => return tracing::debug!(%error, "the socket was gone after its handshake"),
     };
-    let early = parts.read_buf.to_vec();
     let Opening { remote, dialect, deflate, admin, permit } = opening;
     let number = app.next_socket.fetch_add(1, Ordering::Relaxed);
-    app.shards
-        .open(
-            number,
-            Upgraded {
-                stream: Stream::Tcp(stream),
-                early,
-                remote,
-                dialect,
-                deflate,
-                admin,
-                permit,
-            },
-        )
-        .await;
+    let upgraded = Upgraded { stream, early, remote, dialect, deflate, admin, permit };
+    app.shards.open(number, upgraded).await;
+}
+
+/// The stream below HTTP and what was read of it already. Over HTTP/1.1 the socket itself comes
+/// free; over HTTP/2 it is shared, and the stream stays one inside of it.
+fn released(upgraded: hyper::upgrade::Upgraded) -> io::Result<(Stream, Vec<u8>)> {
+    let upgraded = match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => {
+            let stream = Stream::Tcp(parts.io.into_inner().into_std()?);
+            return Ok((stream, parts.read_buf.to_vec()));
+        }
+        Err(upgraded) => upgraded,
+    };
+    match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+        Ok(parts) => {
+            let (socket, session) = parts.io.into_inner().into_inner();
+            let stream = Stream::Tls(socket.into_std()?, Box::new(session));
+            Ok((stream, parts.read_buf.to_vec()))
+        }
+        Err(upgraded) => Ok((Stream::Other(Box::pin(TokioIo::new(upgraded))), Vec::new())),
+    }
 }
 
 fn refuse(refusal: Refusal) -> Response {

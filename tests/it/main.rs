@@ -24,5 +24,6 @@ mod publish;
 mod resume;
 mod slow;
 mod subscribe;
+mod tls;
 mod topics;
 mod websocket;

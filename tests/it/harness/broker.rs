@@ -49,7 +49,7 @@ impl Broker {
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let addresses: Vec<SocketAddr> = line
-            .split("http://")
+            .split("://")
             .skip(1)
             .map(|rest| rest.trim_end_matches(['\n', ')']).split(' ').next().unwrap())
             .map(|address| address.parse().unwrap())

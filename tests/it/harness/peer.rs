@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,8 +17,8 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use super::wait;
 
 /// One connection.
-pub(crate) struct Peer {
-    pub(crate) socket: WebSocketStream<TcpStream>,
+pub(crate) struct Peer<S = TcpStream> {
+    pub(crate) socket: WebSocketStream<S>,
     /// The payload of `connection_ack`.
     pub(crate) ack: Value,
     operations: u64,
@@ -46,12 +47,7 @@ impl Peer {
     pub(crate) async fn open(address: SocketAddr, subprotocols: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
-        let offered = HeaderValue::from_str(subprotocols).unwrap();
-        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, offered);
-        let upgrade = tokio_tungstenite::client_async(request, stream);
-        let (socket, _) = wait::within("a handshake", upgrade).await.unwrap();
-        Self { socket, ack: Value::Null, operations: 0, waiting: VecDeque::new() }
+        Self::open_on(stream, subprotocols).await
     }
 
     /// Opens a socket and waits for the acknowledgement.
@@ -61,12 +57,33 @@ impl Peer {
 
     /// The same, with this payload of `connection_init`.
     pub(crate) async fn connect_with(address: SocketAddr, payload: &Value) -> Self {
-        let mut peer = Self::open(address, TRANSPORT_WS).await;
-        peer.send(&json!({"type": "connection_init", "payload": payload})).await;
-        let ack = peer.message().await;
+        Self::open(address, TRANSPORT_WS).await.acknowledged(payload).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// Opens a WebSocket on a stream that leads to the broker.
+    pub(crate) async fn open_on(stream: S, subprotocols: &str) -> Self {
+        let mut request = "ws://localhost/graphql".into_client_request().unwrap();
+        let offered = HeaderValue::from_str(subprotocols).unwrap();
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, offered);
+        let upgrade = tokio_tungstenite::client_async(request, stream);
+        let (socket, _) = wait::within("a handshake", upgrade).await.unwrap();
+        Self::of(socket)
+    }
+
+    /// On a WebSocket that is open.
+    pub(crate) fn of(socket: WebSocketStream<S>) -> Self {
+        Self { socket, ack: Value::Null, operations: 0, waiting: VecDeque::new() }
+    }
+
+    /// Sends `connection_init` and waits for the acknowledgement.
+    pub(crate) async fn acknowledged(mut self, payload: &Value) -> Self {
+        self.send(&json!({"type": "connection_init", "payload": payload})).await;
+        let ack = self.message().await;
         assert_eq!(ack["type"], "connection_ack", "{ack}");
-        peer.ack = ack["payload"].clone();
-        peer
+        self.ack = ack["payload"].clone();
+        self
     }
 
     /// The id that the broker gave this connection.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::http::Answer;
@@ -25,9 +25,9 @@ pub(crate) const MASKED: u8 = 0x80;
 pub(crate) const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
 
-/// A TCP connection.
-pub(crate) struct Raw {
-    pub(crate) stream: TcpStream,
+/// A TCP connection, or a stream on one.
+pub(crate) struct Raw<S = TcpStream> {
+    pub(crate) stream: S,
     /// Read, but not used yet.
     bytes: Vec<u8>,
 }
@@ -86,15 +86,35 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 impl Raw {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        Self { stream, bytes: Vec::new() }
+        Self::on(TcpStream::connect(address).await.unwrap())
     }
 
     /// A connection whose kernel takes little that is not read.
     pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 << 10).unwrap();
-        Self { stream: socket.connect(address).await.unwrap(), bytes: Vec::new() }
+        Self::on(socket.connect(address).await.unwrap())
+    }
+
+    /// One that reads and one that writes, to do both at once.
+    pub(crate) fn split(self) -> (Self, Self) {
+        let stream = self.stream.into_std().unwrap();
+        let twin = TcpStream::from_std(stream.try_clone().unwrap()).unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        (Self { stream, bytes: self.bytes }, Self { stream: twin, bytes: Vec::new() })
+    }
+
+    /// Cuts the connection off without a word: what is sent to it is answered with a reset.
+    pub(crate) fn reset(self) {
+        let stream = self.stream.into_std().unwrap();
+        socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
+    /// On a stream that leads to the broker.
+    pub(crate) fn on(stream: S) -> Self {
+        Self { stream, bytes: Vec::new() }
     }
 
     /// Sends a handshake and reads the answer.
@@ -207,20 +227,6 @@ impl Raw {
             frames.push(frame);
         }
         frames
-    }
-
-    /// One that reads and one that writes, to do both at once.
-    pub(crate) fn split(self) -> (Self, Self) {
-        let stream = self.stream.into_std().unwrap();
-        let twin = TcpStream::from_std(stream.try_clone().unwrap()).unwrap();
-        let stream = TcpStream::from_std(stream).unwrap();
-        (Self { stream, bytes: self.bytes }, Self { stream: twin, bytes: Vec::new() })
-    }
-
-    /// Cuts the connection off without a word: what is sent to it is answered with a reset.
-    pub(crate) fn reset(self) {
-        let stream = self.stream.into_std().unwrap();
-        socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
     async fn read(&mut self) -> bool {
