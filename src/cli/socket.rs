@@ -77,7 +77,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 impl Socket {
     /// Connects and completes the handshake.
     pub(super) async fn open(address: &Address) -> Result<Self, Error> {
-        let Opened { stream, early } = open(address, TcpStream::connect(&target(address))).await?;
+        let Opened { stream, early } =
+            open(address, None, TcpStream::connect(&target(address))).await?;
         let mut buffer = vec![0; READ_BYTES.max(early.len())].into_boxed_slice();
         buffer[..early.len()].copy_from_slice(&early);
         let assembler = Assembler::new(Role::Client, MESSAGE_BYTES_MAX, false);
@@ -181,6 +182,7 @@ pub(super) fn target(address: &Address) -> (String, u16) {
 /// Completes the handshake on a stream that is being connected.
 pub(super) async fn open(
     address: &Address,
+    extensions: Option<&str>,
     connecting: impl Future<Output = io::Result<TcpStream>>,
 ) -> Result<Opened, Error> {
     let authority = address.authority();
@@ -190,7 +192,10 @@ pub(super) async fn open(
         // Small messages must not wait for each other.
         stream.set_nodelay(true).map_err(Error::Lost)?;
         let key = request_key(random());
-        stream.write_all(request(address, &key).as_bytes()).await.map_err(Error::Lost)?;
+        stream
+            .write_all(request(address, extensions, &key).as_bytes())
+            .await
+            .map_err(Error::Lost)?;
         let (head, early) = read_head(&mut stream).await.map_err(Error::Lost)?;
         check_answer(&authority, &key, &head, &early)?;
         Ok(Opened { stream, early })
@@ -205,13 +210,15 @@ fn unreachable(authority: &str, error: &io::Error) -> Error {
     Error::Unreachable { authority: authority.to_owned(), reason: error.to_string() }
 }
 
-fn request(address: &Address, key: &str) -> String {
+fn request(address: &Address, extensions: Option<&str>, key: &str) -> String {
+    let extensions = extensions.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
     format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
-         Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n",
+         Sec-WebSocket-Protocol: graphql-transport-ws\r\n{}\r\n",
         address.path,
         address.authority(),
+        extensions.unwrap_or_default(),
     )
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::checker::Verdict;
 use super::figures::{Figures, Sample};
+use super::inflate::Inflated;
 use super::machine;
 use super::plan::Pace;
 use super::process::Process;
@@ -233,7 +234,7 @@ impl Reader {
     fn read(&mut self, index: usize) -> Result<(), String> {
         let mut frames = 0;
         let (wire, seen) = &mut self.wires[index];
-        let bytes = wire.read(&mut self.scratch, |_| frames += 1)?;
+        let bytes = wire.read(&mut self.scratch, &mut Inflated::default(), |_| frames += 1)?;
         let first = *seen;
         *seen += frames;
         let now = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -28,6 +28,7 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn connect_all(
     address: &Address,
     count: usize,
+    extensions: Option<&str>,
     first: impl Fn(usize) -> Vec<u8>,
     bar: &ProgressBar,
 ) -> Result<Vec<Wire>, Error> {
@@ -35,7 +36,7 @@ pub(super) async fn connect_all(
     let connecting = (0..count).map(|index| {
         let frame = first(index);
         async move {
-            let wire = connect(address, server, index, &frame).await;
+            let wire = connect(address, server, index, extensions, &frame).await;
             bar.inc(1);
             wire
         }
@@ -54,9 +55,11 @@ async fn connect(
     address: &Address,
     server: SocketAddr,
     index: usize,
+    extensions: Option<&str>,
     first: &[u8],
 ) -> Result<Wire, Error> {
-    let opened = socket::open(address, reach(server, index)).await.map_err(client::Error::from)?;
+    let opened = socket::open(address, extensions, reach(server, index));
+    let opened = opened.await.map_err(client::Error::from)?;
     let Opened { mut stream, early } = opened;
     let acknowledged = timeout(ACK_TIMEOUT, acknowledge(&mut stream, early));
     let wrong = |reason: String| Error::Failed(format!("connection {index}: {reason}"));
@@ -84,8 +87,9 @@ async fn acknowledge(stream: &mut TcpStream, early: Vec<u8>) -> Result<(), Strin
     let (mut frames, mut bytes) = (Frames::default(), early);
     loop {
         let mut answer = None;
-        frames.feed(&bytes, |opcode, payload| {
-            answer.get_or_insert_with(|| (opcode, String::from_utf8_lossy(payload).into_owned()));
+        frames.feed(&bytes, |frame| {
+            let text = || String::from_utf8_lossy(frame.payload).into_owned();
+            answer.get_or_insert_with(|| (frame.opcode, text()));
         })?;
         match answer {
             Some((Opcode::Text, text)) if text.contains("connection_ack") => return Ok(()),

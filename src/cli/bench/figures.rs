@@ -144,6 +144,29 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// What compression made of the same load, for people.
+    pub(super) fn compressed_line(&self, plain: &Self) -> String {
+        let cpus = self.server_cpu_micros_per_delivery.zip(plain.server_cpu_micros_per_delivery);
+        let cpu = cpus.map_or("unknown: no --server-pid".to_owned(), |(own, plain)| {
+            format!("{own:.2} us/delivery, {:.2} of plain", own / plain)
+        });
+        format!(
+            "deflate       {cpu}; {:.0} B a frame, {:.2} of plain; {}/s, {:.1} a read; p50 {:.2} \
+             ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
+            self.frame_bytes,
+            self.frame_bytes / plain.frame_bytes,
+            HumanCount(whole(self.deliveries_per_second)),
+            self.deliveries_per_read,
+            self.latency.p50_millis,
+            self.latency.p99_millis,
+            self.lost,
+            self.duplicates,
+            self.reordered,
+        )
+    }
+}
+
 impl Latency {
     pub(super) fn of(histogram: &Histogram<u64>) -> Self {
         let millis = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64() * 1e3;

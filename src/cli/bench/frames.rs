@@ -14,7 +14,7 @@ impl Frames {
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(Opcode, &[u8]),
+        mut each: impl FnMut(Frame<'_>),
     ) -> Result<(), String> {
         while !self.begun.is_empty() && !bytes.is_empty() {
             let wanted = match split(&self.begun)? {
@@ -24,15 +24,15 @@ impl Frames {
             let (part, rest) = bytes.split_at(wanted.min(bytes.len()));
             self.begun.extend_from_slice(part);
             bytes = rest;
-            if let Split::Frame(opcode, payload, _) = split(&self.begun)? {
-                each(opcode, payload);
+            if let Split::Frame(frame, _) = split(&self.begun)? {
+                each(frame);
                 self.begun.clear();
             }
         }
         while !bytes.is_empty() {
             match split(bytes)? {
-                Split::Frame(opcode, payload, rest) => {
-                    each(opcode, payload);
+                Split::Frame(frame, rest) => {
+                    each(frame);
                     bytes = rest;
                 }
                 Split::Missing(_) => {
@@ -45,9 +45,17 @@ impl Frames {
     }
 }
 
+/// A frame without its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame<'a> {
+    pub(super) opcode: Opcode,
+    pub(super) is_deflated: bool,
+    pub(super) payload: &'a [u8],
+}
+
 enum Split<'a> {
     /// A frame, and what follows it.
-    Frame(Opcode, &'a [u8], &'a [u8]),
+    Frame(Frame<'a>, &'a [u8]),
     /// At least so many bytes are missing.
     Missing(usize),
 }
@@ -57,15 +65,14 @@ fn split(bytes: &[u8]) -> Result<Split<'_>, String> {
         return Ok(Split::Missing(1));
     };
     let whole = header.fin && header.opcode != Opcode::Continuation;
-    if !whole || header.rsv1 || header.mask.is_some() {
-        return Err(
-            "a frame is fragmented, compressed or masked; the load did not ask for it".into()
-        );
+    let (opcode, is_deflated) = (header.opcode, header.rsv1);
+    if !whole || header.mask.is_some() || is_deflated && opcode != Opcode::Text {
+        return Err("a frame is fragmented or masked, or compressed and no text".into());
     }
     let end = usize::try_from(header.length).ok().and_then(|length| used.checked_add(length));
     let end = end.ok_or("a frame is longer than memory")?;
     Ok(match bytes.get(used..end) {
-        Some(payload) => Split::Frame(header.opcode, payload, &bytes[end..]),
+        Some(payload) => Split::Frame(Frame { opcode, is_deflated, payload }, &bytes[end..]),
         None => Split::Missing(end - bytes.len()),
     })
 }
@@ -90,7 +97,7 @@ mod tests {
     fn read(parts: &[&[u8]]) -> Result<Vec<(Opcode, Vec<u8>)>, String> {
         let (mut frames, mut seen) = (Frames::default(), Vec::new());
         for part in parts {
-            frames.feed(part, |opcode, payload| seen.push((opcode, payload.to_vec())))?;
+            frames.feed(part, |frame| seen.push((frame.opcode, frame.payload.to_vec())))?;
         }
         Ok(seen)
     }

@@ -29,11 +29,11 @@ const WARM_UP_CONNECTIONS: usize = 50;
 pub(super) async fn run(server: &Server, plan: &Plan, bar: &ProgressBar) -> Result<Idle, Error> {
     let frame = |index| plan.subscribe_frame(index);
     let hidden = ProgressBar::hidden();
-    drop(connect_all(&server.address, WARM_UP_CONNECTIONS, frame, &hidden).await?);
+    drop(connect_all(&server.address, WARM_UP_CONNECTIONS, None, frame, &hidden).await?);
     tokio::time::sleep(SETTLE).await;
     let before = Sample::of(server.pid);
     let begun = Instant::now();
-    let wires = connect_all(&server.address, plan.subscribers, frame, bar).await?;
+    let wires = connect_all(&server.address, plan.subscribers, None, frame, bar).await?;
     let seconds = begun.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
     let after = Sample::of(server.pid);

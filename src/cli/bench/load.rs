@@ -8,6 +8,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::checker::Checker;
 use super::figures::{Figures, Sample};
 use super::flow::Flow;
+use super::inflate::Inflated;
 use super::machine;
 use super::plan::{Pace, Plan, Until};
 use super::stamp::Stamp;
@@ -21,6 +22,7 @@ pub(super) struct Load<'a> {
     subscribers: Vec<Subscriber>,
     publishers: Vec<Wire>,
     scratch: Box<[u8]>,
+    inflated: Inflated,
     begun: Instant,
     flow: Option<Flow>,
     /// Messages published so far, and by publisher and topic.
@@ -68,6 +70,7 @@ impl<'a> Load<'a> {
             subscribers: subscribers.into_iter().map(subscriber).collect(),
             publishers,
             scratch: vec![0; SCRATCH_BYTES].into(),
+            inflated: Inflated::default(),
             begun: Instant::now(),
             flow: match plan.pace {
                 Pace::Saturate { window } => Some(Flow::new(window)),
@@ -217,11 +220,11 @@ impl<'a> Load<'a> {
     }
 
     fn read_subscriber(&mut self, index: usize) -> Result<(), String> {
-        let Self { subscribers, scratch, begun, flow, tally, ready, .. } = self;
+        let Self { subscribers, scratch, inflated, begun, flow, tally, ready, .. } = self;
         let Subscriber { wire, checker, hint, ready: seen } = &mut subscribers[index];
         let mut refused = None;
         let mut now = None;
-        let bytes = wire.read(scratch, |text| {
+        let bytes = wire.read(scratch, inflated, |text| {
             let Some(stamp) = Stamp::find(text, hint) else {
                 refused = Some(String::from_utf8_lossy(text).into_owned());
                 return;
@@ -246,7 +249,7 @@ impl<'a> Load<'a> {
         let wire = &mut self.publishers[index];
         wire.flush()?;
         let mut refused = None;
-        wire.read(&mut self.scratch, |text| {
+        wire.read(&mut self.scratch, &mut self.inflated, |text| {
             let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
             if holds(b"\"error") {
                 refused = Some(String::from_utf8_lossy(text).into_owned());

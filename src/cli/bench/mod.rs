@@ -10,6 +10,7 @@ mod figures;
 mod flow;
 mod frames;
 mod idle;
+mod inflate;
 mod load;
 mod machine;
 mod plan;
@@ -30,6 +31,7 @@ use super::Error;
 use super::address::Address;
 use super::output::print;
 use crate::config::units::{DURATION_FITS, parse_duration};
+use crate::websocket::deflate::offer::OFFER;
 use ceiling::{Ceiling, Request};
 use figures::{Figures, Sample};
 use plan::{Pace, Plan, Until};
@@ -83,6 +85,10 @@ pub(super) struct Arguments {
     /// Only opens so many connections with one subscription each, and looks at the server
     #[arg(long, value_parser = at_least_one)]
     idle: Option<usize>,
+    /// Measures a second time with compressed messages (permessage-deflate); those under 256 B
+    /// stay as they are, so give a --size
+    #[arg(long, conflicts_with = "idle")]
+    deflate: bool,
     /// Measures the bare loop as well: frames written to sockets, and nothing else
     #[arg(long, conflicts_with = "idle")]
     ceiling: bool,
@@ -111,6 +117,9 @@ struct Report {
     figures: Figures,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ceiling: Vec<Ceiling>,
+    /// The same load with compressed messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deflate: Option<Figures>,
 }
 
 /// Frames of one write in the bare loop that coalesces, and messages under way to feed it.
@@ -131,27 +140,33 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         let title = format!("{} idle connections, one subscription each", plan.subscribers);
         return tell(&arguments, &title, &idle, &idle.lines());
     }
-    let figures = fan_out(&server, &plan).await?;
+    let figures = fan_out(&server, &plan, None).await?;
+    let deflate =
+        if arguments.deflate { Some(fan_out(&server, &plan, Some(OFFER)).await?) } else { None };
     // The bare loop gets the core to itself.
     drop(server);
     let ceiling = if arguments.ceiling { ceilings(&plan, &figures)? } else { Vec::new() };
     let is_rate = matches!(plan.pace, Pace::Rate(_));
     let mut lines = figures.lines(is_rate);
     lines.extend(ceiling.iter().map(|ceiling| ceiling.line(&figures, is_rate)));
-    let (clean, title) = (figures.is_clean(), arguments.title(&plan));
-    tell(&arguments, &title, &Report { figures, ceiling }, &lines)?;
+    lines.extend(deflate.iter().map(|deflate| deflate.compressed_line(&figures)));
+    let is_clean = figures.is_clean() && deflate.as_ref().is_none_or(Figures::is_clean);
+    let (clean, title) = (is_clean, arguments.title(&plan));
+    tell(&arguments, &title, &Report { figures, ceiling, deflate }, &lines)?;
     if clean {
         return Ok(());
     }
     Err(Error::Failed("not every subscriber saw every message once and in order".into()))
 }
 
-async fn fan_out(server: &Server, plan: &Plan) -> Result<Figures, Error> {
+async fn fan_out(server: &Server, plan: &Plan, offer: Option<&str>) -> Result<Figures, Error> {
     let bar = progress((plan.subscribers + plan.publishers) as u64, "connecting");
     let subscribe = |index| plan.subscribe_frame(index);
-    let subscribers = connect::connect_all(&server.address, plan.subscribers, subscribe, &bar);
+    let subscribers =
+        connect::connect_all(&server.address, plan.subscribers, offer, subscribe, &bar);
     let subscribers = subscribers.await?;
-    let publishers = connect::connect_all(&server.address, plan.publishers, |_| Vec::new(), &bar);
+    let publishers =
+        connect::connect_all(&server.address, plan.publishers, None, |_| Vec::new(), &bar);
     let publishers = publishers.await?;
     bar.finish_and_clear();
     let bar = match plan.until {

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use mio::net::TcpStream;
 
 use super::frames::Frames;
+use super::inflate::Inflated;
 use crate::cli::socket::push_frame;
 use crate::websocket::close;
 use crate::websocket::frame::Opcode;
@@ -24,12 +25,21 @@ impl Wire {
     }
 
     /// Takes bytes that were read before the connection came here.
-    pub(super) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), String> {
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        inflated: &mut Inflated,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), String> {
         let (mut pings, mut closed) = (Vec::new(), None);
-        self.frames.feed(bytes, |opcode, payload| match opcode {
-            Opcode::Text => each(payload),
-            Opcode::Ping => push_frame(&mut pings, Opcode::Pong, payload, [0; 4]),
-            Opcode::Close => closed = Some(reason(payload)),
+        self.frames.feed(bytes, |frame| match frame.opcode {
+            Opcode::Text if frame.is_deflated => match inflated.text(frame.payload) {
+                Ok(text) => each(text),
+                Err(error) => closed = Some(error),
+            },
+            Opcode::Text => each(frame.payload),
+            Opcode::Ping => push_frame(&mut pings, Opcode::Pong, frame.payload, [0; 4]),
+            Opcode::Close => closed = Some(reason(frame.payload)),
             Opcode::Binary | Opcode::Pong | Opcode::Continuation => {}
         })?;
         if !pings.is_empty() {
@@ -42,6 +52,7 @@ impl Wire {
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
+        inflated: &mut Inflated,
         mut each: impl FnMut(&[u8]),
     ) -> Result<usize, String> {
         let mut bytes = 0;
@@ -50,7 +61,7 @@ impl Wire {
                 Ok(0) => return Err("the server closed without a close frame".into()),
                 Ok(length) => {
                     bytes += length;
-                    self.feed(&scratch[..length], &mut each)?;
+                    self.feed(&scratch[..length], inflated, &mut each)?;
                     // A short read has emptied the socket; what comes next is told anew.
                     if length < scratch.len() {
                         return Ok(bytes);
