@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::settings::Settings;
 use super::{Error, output, tls};
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
 
 async fn serve(config: &Config) -> Result<(), String> {
     let mut signals =
-        Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
+        Signals::new(config).map_err(|error| format!("cannot wait for signals: {error}"))?;
     let handle = start(config)?;
     let admin = handle.admin_address.map(|admin| format!(" (admin on http://{admin})"));
     let scheme = if config.server.tls_cert.is_some() { "https" } else { "http" };
@@ -65,13 +65,27 @@ async fn serve(config: &Config) -> Result<(), String> {
     if output::print(&format!("{line}\n")).is_err() {
         tracing::info!("{line}");
     }
-    signals.next().await;
+    while signals.next().await == Asked::Reload {
+        reload(config, &handle);
+    }
     tracing::info!("draining; a second signal stops at once");
     tokio::select! {
         () = handle.drain() => {}
-        () = signals.next() => {}
+        () = signals.stop() => {}
     }
     Ok(())
+}
+
+/// Reads anew what can change while it serves. What is wrong changes nothing.
+fn reload(config: &Config, handle: &Handle) {
+    match tls::server(config) {
+        Ok(Some(tls)) => {
+            handle.renew_tls(tls);
+            tracing::info!("the certificate was read anew; new connections get it");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!("the certificate stays as it was: {error}"),
+    }
 }
 
 /// Puts the layers together and listens.
@@ -231,24 +245,47 @@ fn system_time() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The signals that ask to stop.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// The signals that ask for something.
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    /// Only where there is something to read anew: otherwise it ends the program, as it ends
+    /// others when their terminal is closed.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new(config: &Config) -> std::io::Result<Self> {
+        let can_reload = config.server.tls_cert.is_some();
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: can_reload.then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = hangup => Asked::Reload,
         }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }

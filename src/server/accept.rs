@@ -46,13 +46,13 @@ pub(super) struct Door {
 }
 
 /// Streams of one HTTP/2 connection, WebSockets among them: all tabs of a browser share one.
-const STREAMS_MAX: u32 = 256;
+const STREAMS_MAX: u32 = 200;
 /// What a client may send on one stream, and on all of a connection, before we have read it: one
 /// that is not read, such as a publisher's that waits, must not stop the others.
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = 2 << 20;
 /// What waits inside HTTP/2 for one stream that the client does not read.
-const STREAM_UNSENT_BYTES: usize = 64 << 10;
+const STREAM_UNSENT_BYTES: usize = 32 << 10;
 /// An HTTP/2 connection on which nothing comes is asked for a sign of life.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);

@@ -14,6 +14,7 @@ mod drain;
 mod engines;
 mod handshake;
 mod http;
+mod http2;
 mod keep_alive;
 mod limits;
 mod metrics;

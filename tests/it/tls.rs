@@ -1,10 +1,11 @@
 //! TLS: what works without it works with it, and its files can be exchanged while it serves.
 
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::broker::Broker;
+use crate::harness::broker::{Broker, program};
 use crate::harness::http;
 use crate::harness::metrics::Metrics;
 use crate::harness::peer::{Peer, TRANSPORT_WS};
@@ -163,4 +164,107 @@ async fn an_end_without_a_farewell_is_an_end() {
         (Metrics::of(&broker).await.count("tidings_connections") == 0).then_some(())
     })
     .await;
+}
+
+/// The certificate that a new client is shown.
+async fn shown(authority: &Authority, broker: &Broker) -> CertificateDer<'static> {
+    let stream = authority.connect(broker.address).await;
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[tokio::test]
+async fn a_signal_exchanges_the_certificate_and_drops_nobody() {
+    let authority = Authority::new();
+    let first = authority.issue(&["localhost"]);
+    let (log, settings) = (authority.file("log"), authority.settings());
+    let broker = Broker::with_log(&settings.each_ref().map(String::as_str), &log);
+    let mut peer = authority.peer(&broker).await;
+    let id = peer.follow("topics: \"feed\"").await;
+    assert_eq!(shown(&authority, &broker).await, first);
+
+    // A key that does not fit, and no key at all: the old certificate stays.
+    let good = std::fs::read(authority.file("key.pem")).unwrap();
+    let second = authority.issue(&["localhost"]);
+    let newer = std::fs::read(authority.file("key.pem")).unwrap();
+    for (bad, reason) in
+        [(good.as_slice(), "the key does not belong"), (b"nonsense", "no private key in it")]
+    {
+        std::fs::write(authority.file("key.pem"), bad).unwrap();
+        broker.signal("HUP");
+        wait::until("it complains", async || {
+            let log = std::fs::read_to_string(&log).unwrap();
+            log.lines().any(|line| line.contains("ERROR") && line.contains(reason)).then_some(())
+        })
+        .await;
+        peer.publish("feed", "still").await;
+        assert_eq!(peer.next_message(&id).await["payload"], "still");
+        assert_eq!(shown(&authority, &broker).await, first);
+    }
+    std::fs::write(authority.file("key.pem"), newer).unwrap();
+    broker.signal("HUP");
+    wait::until("the new certificate is shown", async || {
+        (shown(&authority, &broker).await == second).then_some(())
+    })
+    .await;
+    peer.publish("feed", "later").await;
+    assert_eq!(peer.next_message(&id).await["payload"], "later");
+}
+
+#[test]
+fn files_that_are_wrong_are_named_by_serve_and_check() {
+    let authority = Authority::new();
+    let foreign = Authority::new();
+    let path = |name: &str| authority.file(name).display().to_string();
+    std::fs::write(authority.file("empty.pem"), "").unwrap();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let other = foreign.file("key.pem").display().to_string();
+    let table = [
+        (path("none.pem"), key.clone(), format!("server.tls_cert = {}: ", path("none.pem"))),
+        (path("empty.pem"), key.clone(), "no certificate in it; a PEM file with".to_owned()),
+        (key.clone(), key.clone(), "no certificate in it".to_owned()),
+        (cert.clone(), path("none.pem"), format!("server.tls_key = {}: ", path("none.pem"))),
+        (cert.clone(), cert.clone(), "no private key in it; a PEM file with".to_owned()),
+        (cert.clone(), other, "the key does not belong to the first certificate".to_owned()),
+        (cert, String::new(), "server.tls_cert is set and server.tls_key is not".to_owned()),
+        (String::new(), key, "server.tls_key is set and server.tls_cert is not".to_owned()),
+    ];
+    for (cert, key, words) in table {
+        let settings = [format!("server.tls_cert={cert}"), format!("server.tls_key={key}")];
+        let (code, complaint) = Broker::refuse(&[&settings[0], &settings[1]], None);
+        assert_eq!(code, Some(1), "{settings:?}: {complaint}");
+        assert!(complaint.contains(&words), "{settings:?}: {complaint}");
+        let flags = ["check", "--tls-cert", &cert, "--tls-key", &key];
+        let output = program().args(flags).output().unwrap();
+        let checked = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{flags:?}: {checked}");
+        assert_eq!(checked, complaint, "{flags:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_says_nothing_in_time_is_let_go() {
+    let authority = Authority::new();
+    let short = "limits.init_timeout=300ms";
+    let (secure, clear) = (authority.broker(&[short]), Broker::with(&[short]));
+    let part: &[u8] = b"GET /graphql HTTP/1.1\r\nHost: a";
+    let hello: &[u8] = b"\x16\x03\x01";
+    let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for (broker, said) in
+        [(&clear, &b""[..]), (&clear, part), (&clear, preface), (&secure, b""), (&secure, hello)]
+    {
+        let mut stream = TcpStream::connect(broker.address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let mut rest = Vec::new();
+        wait::within("the end", stream.read_to_end(&mut rest)).await.unwrap();
+        let is_settings = said == preface && rest.get(3) == Some(&4);
+        assert!(rest.is_empty() || is_settings, "{said:?}: {rest:?}");
+    }
+    // After the handshake of TLS the head of a request may not take its time either.
+    let mut stream = authority.connect(secure.address).await;
+    stream.write_all(part).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = wait::within("the end", stream.read_to_end(&mut rest)).await;
+    assert!(rest.is_empty(), "{rest:?}");
+    // Who is slow but in time is served.
+    authority.peer(&secure).await.publish("a", 1).await;
 }

@@ -44,7 +44,16 @@ impl Broker {
 
     /// With settings as in `limits.init_timeout=1s`.
     pub(crate) fn with(settings: &[&str]) -> Self {
-        let mut child = serve(settings).spawn().unwrap();
+        Self::run(&mut serve(settings))
+    }
+
+    /// The same, with its log in a file.
+    pub(crate) fn with_log(settings: &[&str], log: &Path) -> Self {
+        Self::run(serve(settings).stderr(std::fs::File::create(log).unwrap()))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

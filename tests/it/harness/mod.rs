@@ -5,6 +5,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod random;
