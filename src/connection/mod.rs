@@ -71,6 +71,8 @@ pub struct Upgraded {
     pub remote: IpAddr,
     /// The subprotocol; `None`: the client offered none of ours, to be closed with 4406.
     pub dialect: Option<Dialect>,
+    /// What administrators see as its protocol.
+    pub protocol: &'static str,
     /// May it use admin fields?
     pub admin: bool,
     /// Its place among the connections allowed.

@@ -37,6 +37,7 @@ impl Shard {
                 admin: upgraded.admin,
                 permit: upgraded.permit,
                 dialect: upgraded.dialect,
+                protocol: upgraded.protocol,
             };
             let key = self.enter(&mut state, opening, socket.clone(), now);
             if upgraded.dialect.is_none() {
@@ -50,12 +51,11 @@ impl Shard {
     }
 
     fn enter(&self, state: &mut State, opening: Opening, socket: Rc<Socket>, now: Instant) -> Key {
-        let Opening { remote, admin, permit, dialect } = opening;
+        let Opening { remote, admin, permit, dialect, protocol } = opening;
         let id = new_id();
         let since = now_timestamp();
-        let name = dialect.map_or("none", Dialect::subprotocol);
         let dialect = dialect.unwrap_or(Dialect::TransportWs);
-        let entry = self.registry.enter(Entry::new(id.clone(), remote, name, since, self.id.0));
+        let entry = self.registry.enter(Entry::new(id.clone(), remote, protocol, since, self.id.0));
         let caller = Caller {
             connection: id,
             subject: None,
@@ -188,6 +188,7 @@ struct Opening {
     admin: bool,
     permit: super::registry::Permit,
     dialect: Option<Dialect>,
+    protocol: &'static str,
 }
 
 fn session_options(options: &Options) -> protocol::Options {

@@ -4,10 +4,16 @@
 //! can drain. Knows nothing of: argv, files, environment.
 
 mod console;
+mod cors;
 mod graphql;
 mod health;
+mod incoming;
+mod media;
 mod origin;
+mod plain;
+mod reply;
 mod routes;
+mod streams;
 mod upgrade;
 
 use std::io;
@@ -26,6 +32,7 @@ use crate::broker::Broker;
 use crate::connection::Shards;
 use crate::connection::registry::Registry;
 use crate::graphql::Schema;
+use streams::single::Reservations;
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -68,6 +75,7 @@ pub(crate) struct App {
     /// Numbers the sockets, so that shards get them in turn.
     next_socket: AtomicUsize,
     is_draining: AtomicBool,
+    reservations: Reservations,
 }
 
 /// A running server.
@@ -116,6 +124,7 @@ impl Handle {
             exposition,
             next_socket: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
+            reservations: Reservations::new(),
         });
         let stop = CancellationToken::new();
         let mut tasks = vec![

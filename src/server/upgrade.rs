@@ -107,11 +107,10 @@ async fn hand_over(app: Arc<App>, on_upgrade: OnUpgrade, opening: Opening) {
     let early = parts.read_buf.to_vec();
     let Opening { remote, dialect, admin, permit } = opening;
     let number = app.next_socket.fetch_add(1, Ordering::Relaxed);
+    let protocol = dialect.map_or("none", Dialect::subprotocol);
+    let stream = Stream::Tcp(stream);
     app.shards
-        .open(
-            number,
-            Upgraded { stream: Stream::Tcp(stream), early, remote, dialect, admin, permit },
-        )
+        .open(number, Upgraded { stream, early, remote, dialect, protocol, admin, permit })
         .await;
 }
 

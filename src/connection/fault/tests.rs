@@ -87,6 +87,7 @@ fn connect(shard: &Rc<Shard>) -> TcpStream {
         early,
         remote,
         dialect,
+        protocol: "graphql-transport-ws",
         admin: false,
         permit,
     });
