@@ -79,6 +79,8 @@ pub struct Upgraded {
     pub dialect: Option<Dialect>,
     /// The window for compressed messages, if the client takes them.
     pub deflate: Option<WindowBits>,
+    /// What administrators see as its protocol.
+    pub protocol: &'static str,
     /// May it use admin fields?
     pub admin: bool,
     /// Its place among the connections allowed.

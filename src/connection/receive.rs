@@ -41,6 +41,7 @@ impl Shard {
                 permit: upgraded.permit,
                 dialect: upgraded.dialect,
                 deflate: upgraded.deflate,
+                protocol: upgraded.protocol,
             };
             let key = self.enter(&mut state, opening, socket.clone(), now);
             if upgraded.dialect.is_none() && !self.options.echo {
@@ -54,12 +55,11 @@ impl Shard {
     }
 
     fn enter(&self, state: &mut State, opening: Opening, socket: Rc<Socket>, now: Instant) -> Key {
-        let Opening { remote, admin, permit, dialect, deflate } = opening;
+        let Opening { remote, admin, permit, dialect, deflate, protocol } = opening;
         let id = new_id();
         let since = now_timestamp();
-        let name = dialect.map_or("none", Dialect::subprotocol);
         let dialect = dialect.unwrap_or(Dialect::TransportWs);
-        let entry = self.registry.enter(Entry::new(id.clone(), remote, name, since, self.id.0));
+        let entry = self.registry.enter(Entry::new(id.clone(), remote, protocol, since, self.id.0));
         let caller = Caller {
             connection: id,
             subject: None,
@@ -209,6 +209,7 @@ struct Opening {
     permit: super::registry::Permit,
     dialect: Option<Dialect>,
     deflate: Option<WindowBits>,
+    protocol: &'static str,
 }
 
 fn session_options(options: &Options) -> protocol::Options {

@@ -5,10 +5,16 @@
 
 mod accept;
 mod console;
+mod cors;
 mod graphql;
 mod health;
+mod incoming;
+mod media;
 mod origin;
+mod plain;
+mod reply;
 mod routes;
+mod streams;
 pub mod tls;
 mod upgrade;
 
@@ -29,6 +35,7 @@ use crate::connection::Shards;
 use crate::connection::registry::Registry;
 use crate::graphql::Schema;
 use accept::{Door, Patience};
+use streams::single::Reservations;
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -79,6 +86,7 @@ pub(crate) struct App {
     /// Numbers the sockets, so that shards get them in turn.
     next_socket: AtomicUsize,
     is_draining: AtomicBool,
+    reservations: Reservations,
 }
 
 /// A running server.
@@ -130,6 +138,7 @@ impl Handle {
             exposition,
             next_socket: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
+            reservations: Reservations::new(),
         });
         let stop = CancellationToken::new();
         let door = |router, tls| Door::new(router, tls, patience, stop.clone());

@@ -123,7 +123,8 @@ async fn hand_over(app: Arc<App>, on_upgrade: OnUpgrade, opening: Opening) {
     };
     let Opening { remote, dialect, deflate, admin, permit } = opening;
     let number = app.next_socket.fetch_add(1, Ordering::Relaxed);
-    let upgraded = Upgraded { stream, early, remote, dialect, deflate, admin, permit };
+    let protocol = dialect.map_or("none", Dialect::subprotocol);
+    let upgraded = Upgraded { stream, early, remote, dialect, deflate, protocol, admin, permit };
     app.shards.open(number, upgraded).await;
 }
 

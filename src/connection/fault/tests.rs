@@ -89,6 +89,7 @@ fn connect(shard: &Rc<Shard>) -> TcpStream {
         remote,
         dialect,
         deflate: None,
+        protocol: "graphql-transport-ws",
         admin: false,
         permit,
     });
