@@ -32,9 +32,9 @@ fn check_cursor(text: &str) {
 fn is_cursor(text: &str) -> bool {
     let is_number = |part: &str| {
         let digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
-        let value = part.bytes().fold(Some(0_u64), |value, byte| {
+        let value = part.bytes().try_fold(0_u64, |value, byte| {
             let digit = char::from(byte).to_digit(36)?;
-            value?.checked_mul(36)?.checked_add(digit.into())
+            value.checked_mul(36)?.checked_add(digit.into())
         });
         let is_short = part == "0" || !part.starts_with('0');
         !part.is_empty() && part.bytes().all(digit) && is_short && value.is_some()

@@ -75,8 +75,7 @@ fn check_match(filter: &Filter, topic: &Topic) {
 
 fn matches(tokens: &[&str], names: &[&str]) -> bool {
     match (tokens, names) {
-        ([], []) => true,
-        ([">"], [_, ..]) => true,
+        ([], []) | ([">"], [_, ..]) => true,
         ([token, tokens @ ..], [name, names @ ..]) => {
             (*token == "*" || token == name) && matches(tokens, names)
         }
@@ -92,9 +91,12 @@ fn check_trie(filters: &[Filter], topics: &[Topic]) {
     let mut left: Vec<usize> = (0..filters.len()).collect();
     // All, then every second, then none.
     for keep in [1, 2, filters.len() + 1] {
-        let (kept, removed) = left.into_iter().partition(|value| (value + 1) % keep == 0);
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|value| (value + 1) % keep == 0);
         left = kept;
-        removed.iter().for_each(|value: &usize| trie.remove(&filters[*value], *value));
+        for value in removed {
+            trie.remove(&filters[value], value);
+        }
         for topic in topics {
             let mut found = Vec::new();
             trie.lookup(topic, &mut |value| found.push(value));
@@ -109,7 +111,9 @@ fn check_routes(filters: &[Filter], topics: &[Topic]) {
     let feeds = filters.chunks(FEED_FILTERS).filter_map(|chunk| Filters::new(chunk.to_vec()));
     let feeds: Vec<(FeedId, Filters)> = (0..).map(FeedId).zip(feeds).collect();
     let mut routes = Routes::default();
-    feeds.iter().for_each(|(feed, filters)| routes.insert(filters, *feed));
+    for (feed, filters) in &feeds {
+        routes.insert(filters, *feed);
+    }
     for gone in 0..=feeds.len() {
         for topic in topics {
             let mut found = routes.lookup(topic).into_vec();

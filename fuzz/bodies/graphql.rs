@@ -114,7 +114,7 @@ impl Host {
             Started::Mutation(answer) | Started::Query(answer) => check_response(now(answer)),
             Started::Stream(mut results) => {
                 let first = tokio::time::timeout(Duration::from_millis(2), results.next());
-                if let Ok(Some(result)) = self.runtime.block_on(async { first.await }) {
+                if let Ok(Some(result)) = self.runtime.block_on(first) {
                     check_response(Some(result));
                 }
             }

@@ -68,7 +68,8 @@ impl Sender {
         let size = payload.len().div_ceil(pieces).max(1);
         for piece in 0..pieces {
             let from = (piece * size).min(payload.len());
-            let to = if piece + 1 == pieces { payload.len() } else { payload.len().min(from + size) };
+            let to =
+                if piece + 1 == pieces { payload.len() } else { payload.len().min(from + size) };
             let opcode = if piece == 0 { opcode } else { Opcode::Continuation };
             let rsv1 = is_deflated && piece == 0;
             self.frame((piece + 1 == pieces, rsv1, opcode), key, &payload[from..to]);

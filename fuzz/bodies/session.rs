@@ -100,11 +100,12 @@ impl Stage {
                 assert!(self.session.deadline().is_none_or(|due| due > self.now));
                 let actions = self.actions();
                 assert_eq!(actions.is_empty(), !is_due, "{actions:?}");
-                return actions.into_iter().for_each(|action| self.watch(action));
+                return self.watch_all(actions);
             }
             _ => {}
         }
-        self.actions().into_iter().for_each(|action| self.watch(action));
+        let actions = self.actions();
+        self.watch_all(actions);
     }
 
     fn acknowledge(&mut self, resume: bool) {
@@ -117,7 +118,7 @@ impl Stage {
         let Some(Action::Send(text)) = actions.first() else { panic!("no ack: {actions:?}") };
         assert_eq!(kind(text), "connection_ack");
         self.progress = Progress::Acknowledged;
-        actions.into_iter().for_each(|action| self.watch(action));
+        self.watch_all(actions);
     }
 
     /// Ends the newest operation with this text as its id; once more, if it has ended.
@@ -155,6 +156,12 @@ impl Stage {
 
     fn is_new(&self) -> bool {
         self.dialect == Dialect::TransportWs
+    }
+
+    fn watch_all(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.watch(action);
+        }
     }
 
     /// What has to hold of every action.
@@ -204,7 +211,8 @@ impl Stage {
                 assert_eq!(answer_members.get("payload").map(|payload| payload.get()), payload);
             }
             ("error", _) | ("complete", false) => {
-                let id: String = id.and_then(|id| serde_json::from_str(id).ok()).unwrap_or_default();
+                let id: String =
+                    id.and_then(|id| serde_json::from_str(id).ok()).unwrap_or_default();
                 let is_active = self.active.iter().any(|active| active.as_str() == id);
                 assert!(!is_active && !id.is_empty(), "{answer} to {message}");
             }
@@ -216,7 +224,8 @@ impl Stage {
     /// Whatever is left ends with the connection.
     fn end(&mut self) {
         self.session.close(CloseCode::GoingAway, "");
-        self.actions().into_iter().for_each(|action| self.watch(action));
+        let actions = self.actions();
+        self.watch_all(actions);
         assert!(self.active.is_empty() && self.progress == Progress::Closed);
         self.receive(r#"{"type":"connection_init"}"#);
         self.act("wait 60s");

@@ -1,6 +1,8 @@
 //! The fuzz targets without a fuzzer: every committed seed, and mutations of them that are the
 //! same in every run. [fuzz/README.md](../../fuzz/README.md) says how to search for more.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../../fuzz/bodies/mod.rs"]
 pub mod bodies;
 
