@@ -1,0 +1,239 @@
+//! GraphQL requests to a broker in memory: each gets an answer or errors that tell the client what
+//! was wrong, never a fault of ours.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tidings::broker::admission::Admission;
+use tidings::broker::conflate::Conflater;
+use tidings::broker::directory::{ConnectionPage, Directory};
+use tidings::broker::feed::ShardId;
+use tidings::broker::{Base, Broker, Next, Options as BrokerOptions};
+use tidings::engine::Publish;
+use tidings::engine::memory::{Memory, Options as MemoryOptions};
+use tidings::engine::retention::{Keep, Retention};
+use tidings::graphql::limits::Limits;
+use tidings::graphql::request::Request;
+use tidings::graphql::{Caller, Options, Place, Schema, Started, error};
+use tidings::message::cursor::Epoch;
+use tidings::message::json::Json;
+use tidings::message::time::Timestamp;
+use tidings::message::topic::Topic;
+use tidings::message::{Draft, Message};
+use tidings::plan::{Plan, Position};
+
+const REQUESTS_MAX: usize = 6;
+const SHARD: ShardId = ShardId(0);
+/// What the broker keeps before the first request: cursors `1-1` to `1-5`.
+const KEPT: [(&str, &str); 5] = [
+    ("quotes.AAPL", r#"{"bid":1.10,"ask":2,"symbol":"AAPL"}"#),
+    ("quotes.MSFT", r#"{"bid":400,"ask":null,"symbol":"MSFT"}"#),
+    ("chat.room1", r#"{"text":"hello \"you\"","tags":["a","b"],"n":9007199254740993}"#),
+    ("quotes.AAPL", r#"{"bid":1.2e0,"ask":2,"symbol":"AAPL"}"#),
+    ("log", "0"),
+];
+/// Codes that blame the server.
+const OURS: [&str; 2] = ["INTERNAL", "UNAVAILABLE"];
+
+/// One input: requests, with a line that is just `====` between them. In each stands the document,
+/// and after a line that is just `----` the other members of the request, or after `raw:` the
+/// JSON of all. A first line `#resume` asks for cursors.
+pub fn run(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let host = Host::new(text.starts_with("#resume"));
+    text.split("\n====\n").take(REQUESTS_MAX).for_each(|request| host.ask(request));
+}
+
+/// A schema over a broker whose clock stands still.
+struct Host {
+    schema: Arc<Schema>,
+    broker: Arc<Broker>,
+    caller: Arc<Caller>,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// No connections.
+struct Nobody;
+
+impl Directory for Nobody {
+    fn connections(&self, _: usize, _: Option<&str>) -> ConnectionPage {
+        ConnectionPage { connections: Vec::new(), total: 0, has_next: false }
+    }
+
+    fn disconnect(&self, _: Option<&str>, _: Option<&str>, _: &str) -> u64 {
+        0
+    }
+}
+
+impl Host {
+    fn new(resume: bool) -> Self {
+        let broker = broker();
+        let options = Options {
+            limits: Limits { depth: 12, complexity: 1000, aliases: 100 },
+            documents_bytes: 1 << 20,
+            persisted_bytes: 1 << 20,
+            shown_limits: Json::from_value(&serde_json::json!({ "query_depth": 12 })),
+        };
+        let schema = Schema::new(broker.clone(), Arc::new(Nobody), &options);
+        let schema = schema.unwrap_or_else(|error| panic!("{error}"));
+        let caller = Caller {
+            connection: "c1".into(),
+            subject: Some("ann".into()),
+            admin: true,
+            resume,
+            client: Admission::new(0).connection(),
+        };
+        // Streams may wait for a timer.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+        let host = Self { schema, broker, caller: Arc::new(caller), runtime };
+        for (topic, payload) in KEPT {
+            let draft = Draft { topic: topic_of(topic), ..draft(payload) };
+            let publish = Publish { draft, id: None, if_last: None };
+            assert!(now(host.broker.publish(publish)).is_some_and(|receipt| receipt.is_ok()));
+        }
+        host
+    }
+
+    fn ask(&self, text: &str) {
+        let json = request(text);
+        let request = match Request::parse(&json) {
+            Ok(request) => request,
+            Err(error) => return check_errors(&error::to_json(&[error])),
+        };
+        let _timers = self.runtime.enter();
+        match self.schema.start(&request, &self.caller, Instant::now()) {
+            Started::Refused(errors) => check_errors(&errors),
+            Started::Publish(publishing) => check_response(now(publishing.submit())),
+            Started::Mutation(answer) | Started::Query(answer) => check_response(now(answer)),
+            Started::Stream(mut results) => {
+                let first = tokio::time::timeout(Duration::from_millis(2), results.next());
+                if let Ok(Some(result)) = self.runtime.block_on(first) {
+                    check_response(Some(result));
+                }
+            }
+            Started::Subscribe(plan, place) => self.follow(plan, place),
+        }
+    }
+
+    /// Everything that a subscription brings until it is live.
+    fn follow(&self, plan: Plan, place: Place) {
+        let feed = self.broker.feed(plan.select, &plan.projection);
+        let mut messages: Vec<Arc<Message>> = Vec::new();
+        if plan.position == Position::Live {
+            let joined = self.broker.join_live(&feed, SHARD);
+            let (id, _) = joined.unwrap_or_else(|| panic!("a live join cannot come too late"));
+            self.broker.leave(id, SHARD);
+        } else {
+            let mut caught = now(self.broker.begin(plan.position, &feed.select));
+            loop {
+                let step = match caught.take() {
+                    Some(Ok(step)) => step,
+                    Some(Err(error)) => return check_errors(&place.errors(error)),
+                    None => panic!("the engine does not answer"),
+                };
+                messages.extend(step.messages);
+                match step.next {
+                    Next::Live { feed: id, .. } => break self.broker.leave(id, SHARD),
+                    Next::Read(next) => {
+                        caught = now(self.broker.catch_up(next, &feed, SHARD));
+                    }
+                }
+            }
+        }
+        let mut conflater = Conflater::new(plan.pace);
+        for message in &messages {
+            assert!(feed.select.filters.matches(&message.topic));
+            let encoded = self.broker.encode(&feed, message);
+            check_response(Some(encoded.bytes().to_vec()));
+            check_response(Some(encoded.with_dropped(3)));
+            if let Some(conflater) = &mut conflater {
+                conflater.offer(message, Instant::now());
+                conflater.repeats(message, encoded.data(), Instant::now());
+            }
+        }
+    }
+}
+
+fn broker() -> Arc<Broker> {
+    let options = BrokerOptions {
+        publishes_per_second_max: 0,
+        shards: 1,
+        payload_bytes_max: 10_000,
+        encodings_bytes: 1 << 16,
+        topic_rules: Vec::new(),
+        node: "n1".into(),
+    };
+    let base = Base::new(&options, Instant::now());
+    let keep = Keep { last: Some(3), age: None, bytes: Some(20_000) };
+    let memory = MemoryOptions {
+        epoch: Epoch::new(1),
+        retention: Retention { rules: Vec::new(), default: keep },
+        memory_bytes: 1 << 20,
+        idempotency_window: Duration::from_mins(2),
+        idempotency_ids_max: 100,
+        clock: Arc::new(|| Timestamp::from_micros(0)),
+    };
+    let engine = Memory::new(memory, base.feeds.clone());
+    Arc::new(Broker::new(engine, base, options, Timestamp::from_micros(0)))
+}
+
+fn draft(payload: &str) -> Draft {
+    let payload = Json::parse(payload).unwrap_or_else(|error| panic!("{error}"));
+    Draft { topic: topic_of("a"), payload, key: None, headers: None }
+}
+
+fn topic_of(name: &str) -> Topic {
+    Topic::parse(name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The JSON of a request.
+fn request(text: &str) -> String {
+    if let Some(raw) = text.strip_prefix("raw:") {
+        return raw.to_owned();
+    }
+    let (document, members) = text.split_once("\n----\n").unwrap_or((text, ""));
+    let separator = if members.trim().is_empty() { "" } else { "," };
+    format!("{{\"query\":{}{separator}{members}}}", Value::from(document))
+}
+
+/// What a future comes to that waits for nothing; some of them give way to others meanwhile.
+fn now<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    (0..1000).find_map(|_| match future.as_mut().poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    })
+}
+
+/// A response of GraphQL: `data`, or errors, or both. Payloads in it may be deeper than a tree.
+fn check_response(response: Option<Vec<u8>>) {
+    let text = response.unwrap_or_else(|| panic!("no answer"));
+    let text = String::from_utf8(text).unwrap_or_else(|error| panic!("{error}"));
+    let members: HashMap<String, &RawValue> =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let (data, errors) = (members.get("data"), members.get("errors"));
+    let data = data.unwrap_or_else(|| panic!("no data: {text}")).get();
+    assert!(data.starts_with('{') || (data == "null" && errors.is_some()), "{text}");
+    if let Some(errors) = errors {
+        check_errors(errors.get());
+    }
+}
+
+/// A list of errors of which none blames the server.
+fn check_errors(errors: &str) {
+    let errors: Value = serde_json::from_str(errors).unwrap_or_else(|e| panic!("{e}: {errors}"));
+    let list = errors.as_array().filter(|list| !list.is_empty());
+    for error in list.unwrap_or_else(|| panic!("no list of errors: {errors}")) {
+        let code = error["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{error}"));
+        assert!(!OURS.contains(&code), "{error}");
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! JSON text: taken when `serde_json` takes it, kept in value and in order; pointers into it.
+
+use serde_json::Value;
+use tidings::message::json::Json;
+use tidings::plan::pointer::Pointer;
+
+/// One input: a text that may be JSON, and after a line that is just `@` a pointer into it.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (text, pointer) = text.split_once("\n@\n").unwrap_or((text, ""));
+    let (json, value) = (Json::parse(text), serde_json::from_str::<Value>(text));
+    match (json, value) {
+        (Ok(json), Ok(value)) => {
+            check(&json, &value);
+            check_pointer(pointer, &value);
+        }
+        (Err(error), Err(_)) => assert!(!error.to_string().is_empty()),
+        (json, value) => panic!("{json:?} but {value:?}"),
+    }
+}
+
+fn check(json: &Json, value: &Value) {
+    assert_eq!(json.to_value(), *value);
+    assert_eq!(Json::parse(json.as_str()).as_ref(), Ok(json), "not the same once more");
+    assert_eq!(without_strings(json.as_str()).find([' ', '\t', '\r', '\n']), None);
+    let written = Json::from_value(value);
+    assert_eq!(Json::parse(written.as_str()).as_ref(), Ok(&written));
+    assert_eq!(written.to_value(), *value);
+}
+
+/// What stands outside of the strings of valid JSON.
+fn without_strings(text: &str) -> String {
+    let plain = text.replace(r"\\", "").replace(r#"\""#, "");
+    plain.split('"').step_by(2).collect()
+}
+
+fn check_pointer(text: &str, value: &Value) {
+    let is_pointer = text.is_empty() || text.starts_with('/');
+    let escapes = text.matches('~').count();
+    let is_escaped = escapes == text.matches("~0").count() + text.matches("~1").count();
+    let pointer = Pointer::parse(text);
+    assert_eq!(pointer.is_ok(), is_pointer && is_escaped, "{text:?}: {pointer:?}");
+    if let Ok(pointer) = pointer {
+        assert_eq!(pointer.find(value), value.pointer(text));
+    }
+}
