@@ -45,7 +45,7 @@ fn place(fault: &Fault) -> Option<&Place> {
         | Fault::UnknownVariable { place, .. }
         | Fault::Value { place, .. }
         | Fault::NoMatch { place } => Some(place),
-        Fault::Unreadable { .. } | Fault::Exposed { .. } => None,
+        Fault::Unreadable { .. } | Fault::Exposed { .. } | Fault::HalfTls { .. } => None,
     }
 }
 
