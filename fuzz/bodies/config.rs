@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 use tidings::config::fault::{Fault, Faults, Place};
-use tidings::config::keys::{KEYS, Key};
+use tidings::config::keys::KEYS;
 use tidings::config::{Config, Flag, units};
 
 thread_local! {
@@ -65,16 +65,11 @@ fn check_setting((name, value): (&str, &str)) {
         (Err(flag), Err(variable)) => assert_eq!(flag.0.len(), variable.0.len()),
         (flag, variable) => panic!("{name} = {value}: {flag:?} but {variable:?}"),
     }
-    check_default(key);
 }
 
 fn by_flag(name: &str, value: &str) -> Result<Config, Faults> {
     let (place, key) = (Place::Set(name.to_owned()), name.to_owned());
     Config::load(None, [], vec![Flag { place, key, value: value.to_owned() }])
-}
-
-fn check_default(key: &Key) {
-    assert_eq!(by_flag(key.name, key.default), Config::load(None, [], Vec::new()));
 }
 
 fn new_file() -> NamedTempFile {

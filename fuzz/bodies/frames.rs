@@ -66,9 +66,10 @@ impl Setup {
         heard
     }
 
-    /// The same with the cuts of this setup.
+    /// The same with the cuts of this setup, longer ones where there is much to cut.
     pub fn listen_in_pieces(&self, wire: &[u8]) -> Heard {
-        self.listen(wire, self.cuts.map(usize::from).into_iter().cycle())
+        let scale = wire.len() / 2048 + 1;
+        self.listen(wire, self.cuts.map(|cut| usize::from(cut) * scale).into_iter().cycle())
     }
 
     fn check(&self, event: &Result<Event<'static>, Error>) {

@@ -1,6 +1,7 @@
 //! GraphQL requests to a broker in memory: each gets an answer or errors that tell the client what
 //! was wrong, never a fault of ours.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -10,18 +11,18 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tidings::broker::admission::Admission;
 use tidings::broker::conflate::Conflater;
 use tidings::broker::directory::{ConnectionPage, Directory};
 use tidings::broker::feed::ShardId;
 use tidings::broker::{Base, Broker, Next, Options as BrokerOptions};
-use tidings::engine::Publish;
 use tidings::engine::memory::{Memory, Options as MemoryOptions};
 use tidings::engine::retention::{Keep, Retention};
+use tidings::engine::{Engine, Publish};
 use tidings::graphql::limits::Limits;
 use tidings::graphql::request::Request;
 use tidings::graphql::{Caller, Options, Place, Schema, Started, error};
-use tidings::message::cursor::Epoch;
+use tidings::message::cursor::{Cursor, Epoch, Sequence};
+use tidings::message::filter::Filter;
 use tidings::message::json::Json;
 use tidings::message::time::Timestamp;
 use tidings::message::topic::Topic;
@@ -30,7 +31,8 @@ use tidings::plan::{Plan, Position};
 
 const REQUESTS_MAX: usize = 6;
 const SHARD: ShardId = ShardId(0);
-/// What the broker keeps before the first request: cursors `1-1` to `1-5`.
+const HOST_INPUTS_MAX: usize = 500;
+/// What the broker keeps before the first request. Inputs call their cursors `1-1` to `1-5`.
 const KEPT: [(&str, &str); 5] = [
     ("quotes.AAPL", r#"{"bid":1.10,"ask":2,"symbol":"AAPL"}"#),
     ("quotes.MSFT", r#"{"bid":400,"ask":null,"symbol":"MSFT"}"#),
@@ -46,15 +48,29 @@ const OURS: [&str; 2] = ["INTERNAL", "UNAVAILABLE"];
 /// JSON of all. A first line `#resume` asks for cursors.
 pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let host = Host::new(text.starts_with("#resume"));
-    text.split("\n====\n").take(REQUESTS_MAX).for_each(|request| host.ask(request));
+    HOST.with_borrow_mut(|host| {
+        if host.inputs == HOST_INPUTS_MAX {
+            *host = Host::new();
+        }
+        host.inputs += 1;
+        let before = host.prepare();
+        let text = with_cursors(&text, before);
+        let caller = host.caller(text.starts_with("#resume"));
+        text.split("\n====\n").take(REQUESTS_MAX).for_each(|request| host.ask(request, &caller));
+    });
+}
+
+thread_local! {
+    /// Schemas are costly, so one serves many inputs; only what is kept is forgotten in between.
+    static HOST: RefCell<Host> = RefCell::new(Host::new());
 }
 
 /// A schema over a broker whose clock stands still.
 struct Host {
     schema: Arc<Schema>,
     broker: Arc<Broker>,
-    caller: Arc<Caller>,
+    engine: Arc<Memory>,
+    inputs: usize,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -72,8 +88,8 @@ impl Directory for Nobody {
 }
 
 impl Host {
-    fn new(resume: bool) -> Self {
-        let broker = broker();
+    fn new() -> Self {
+        let (broker, engine) = broker();
         let options = Options {
             limits: Limits { depth: 12, complexity: 1000, aliases: 100 },
             documents_bytes: 1 << 20,
@@ -82,33 +98,46 @@ impl Host {
         };
         let schema = Schema::new(broker.clone(), Arc::new(Nobody), &options);
         let schema = schema.unwrap_or_else(|error| panic!("{error}"));
-        let caller = Caller {
+        // Streams may wait for a timer.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+        Self { schema, broker, engine, inputs: 0, runtime }
+    }
+
+    /// Forgets what earlier inputs left and publishes what all of them begin with; returns the
+    /// place before it.
+    fn prepare(&self) -> Sequence {
+        let everything = Filter::parse(">").unwrap_or_else(|error| panic!("{error}"));
+        for kept in self.engine.topics(&everything, None, usize::MAX) {
+            assert!(now(self.broker.purge(&kept.topic)).is_some_and(|purged| purged.is_ok()));
+        }
+        self.broker.sweep(Instant::now());
+        let before = self.engine.head();
+        for (topic, payload) in KEPT {
+            let publish = Publish { draft: draft(topic, payload), id: None, if_last: None };
+            assert!(now(self.broker.publish(publish)).is_some_and(|receipt| receipt.is_ok()));
+        }
+        before
+    }
+
+    fn caller(&self, resume: bool) -> Arc<Caller> {
+        Arc::new(Caller {
             connection: "c1".into(),
             subject: Some("ann".into()),
             admin: true,
             resume,
-            client: Admission::new(0).connection(),
-        };
-        // Streams may wait for a timer.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
-        let host = Self { schema, broker, caller: Arc::new(caller), runtime };
-        for (topic, payload) in KEPT {
-            let draft = Draft { topic: topic_of(topic), ..draft(payload) };
-            let publish = Publish { draft, id: None, if_last: None };
-            assert!(now(host.broker.publish(publish)).is_some_and(|receipt| receipt.is_ok()));
-        }
-        host
+            client: self.broker.admission().connection(),
+        })
     }
 
-    fn ask(&self, text: &str) {
+    fn ask(&self, text: &str, caller: &Arc<Caller>) {
         let json = request(text);
         let request = match Request::parse(&json) {
             Ok(request) => request,
             Err(error) => return check_errors(&error::to_json(&[error])),
         };
         let _timers = self.runtime.enter();
-        match self.schema.start(&request, &self.caller, Instant::now()) {
+        match self.schema.start(&request, caller, Instant::now()) {
             Started::Refused(errors) => check_errors(&errors),
             Started::Publish(publishing) => check_response(now(publishing.submit())),
             Started::Mutation(answer) | Started::Query(answer) => check_response(now(answer)),
@@ -161,7 +190,7 @@ impl Host {
     }
 }
 
-fn broker() -> Arc<Broker> {
+fn broker() -> (Arc<Broker>, Arc<Memory>) {
     let options = BrokerOptions {
         publishes_per_second_max: 0,
         shards: 1,
@@ -181,16 +210,24 @@ fn broker() -> Arc<Broker> {
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());
-    Arc::new(Broker::new(engine, base, options, Timestamp::from_micros(0)))
+    let broker = Broker::new(engine.clone(), base, options, Timestamp::from_micros(0));
+    (Arc::new(broker), engine)
 }
 
-fn draft(payload: &str) -> Draft {
+fn draft(topic: &str, payload: &str) -> Draft {
+    let topic = Topic::parse(topic).unwrap_or_else(|error| panic!("{error}"));
     let payload = Json::parse(payload).unwrap_or_else(|error| panic!("{error}"));
-    Draft { topic: topic_of("a"), payload, key: None, headers: None }
+    Draft { topic, payload, key: None, headers: None }
 }
 
-fn topic_of(name: &str) -> Topic {
-    Topic::parse(name).unwrap_or_else(|error| panic!("{error}"))
+/// The cursors that an input names, as the broker has them now.
+fn with_cursors(text: &str, before: Sequence) -> String {
+    // From the largest on: what was put in is not looked at again.
+    (0..10).rev().fold(text.to_owned(), |text, number| {
+        let sequence = Sequence(before.0 + number);
+        let cursor = Cursor { epoch: Epoch::new(1), sequence };
+        text.replace(&format!("\"1-{number}\""), &format!("\"{cursor}\""))
+    })
 }
 
 /// The JSON of a request.
