@@ -29,7 +29,7 @@ impl Timestamp {
     /// Reads an RFC 3339 time with any offset.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         text.parse::<jiff::Timestamp>()
-            .map(|time| Self(time.as_microsecond()))
+            .map(|time| Self::from_micros(time.as_microsecond()))
             .map_err(|_| TimestampError(text.chars().take(64).collect()))
     }
 }
