@@ -26,10 +26,10 @@ FOLLOW_AFTER = """subscription ($topics: [String!]!, $after: Cursor) {
 class Broker:
     """A running broker on ports of its own; `listen` repeats the address of an earlier one."""
 
-    def __init__(self, listen="127.0.0.1:0"):
+    def __init__(self, listen="127.0.0.1:0", flags=()):
         env = dict(os.environ)
         binary = env.pop("TIDINGS_BIN", str(DEFAULT_BINARY))
-        command = [binary, "serve", "--listen", listen, "--admin-listen", "127.0.0.1:0"]
+        command = [binary, "serve", "--listen", listen, "--admin-listen", "127.0.0.1:0", *flags]
         self.process = subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
