@@ -76,6 +76,19 @@ impl Shard {
         }
     }
 
+    /// The peer sends no more. One that has said goodbye may read our answer still.
+    pub(super) fn peer_ends(&self, state: &mut State, key: Key) {
+        let Some(connection) = state.connection(key) else { return };
+        match connection.phase {
+            // Ends with the write of what waits.
+            Phase::Closed { .. } => {}
+            Phase::Failed { until } if connection.waiting_bytes() > 0 => {
+                connection.phase = Phase::Closed { until };
+            }
+            Phase::Open | Phase::Closing { .. } | Phase::Failed { .. } => self.lost(state, key),
+        }
+    }
+
     /// The socket is broken or at its end.
     pub(super) fn lost(&self, state: &mut State, key: Key) {
         if state.connection(key).is_some_and(|connection| connection.phase == Phase::Open) {

@@ -117,7 +117,8 @@ impl Shard {
             }
             // Nothing else runs between the end of this wait and the use of what was read.
             match socket.read(&self.read_scratch).await {
-                Ok(0) | Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
+                Ok(0) => return self.peer_ends(&mut self.state.borrow_mut(), key),
+                Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
                 Ok(count) => {
                     let mut scratch = self.read_scratch.borrow_mut();
                     let Some(used) = self.received(key, &mut scratch[..count]) else { return };

@@ -1,11 +1,14 @@
 //! Frames at the socket: sizes, fragments, control frames in between, and bytes in any portion.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::harness::broker::Broker;
+use crate::harness::metrics::Metrics;
 use crate::harness::raw::{
     CLOSE, CONTINUATION, PING, PONG, Raw, TEXT, frame, frame_with, subscribe,
 };
+use crate::harness::wait;
 
 async fn upgraded(broker: &Broker) -> Raw {
     Raw::connect(broker.address).await.upgrade().await
@@ -139,4 +142,28 @@ async fn large_results_arrive_whole() {
     }
     let all = peer.ask("{ history(topics: \"large\") { nodes { payload } } }", json!({})).await;
     assert_eq!(all["history"]["nodes"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn who_closes_and_sends_no_more_still_gets_the_answer() {
+    let broker = Broker::start();
+    let mut raw = upgraded(&broker).await;
+    raw.write(&frame(CLOSE, &1000_u16.to_be_bytes())).await;
+    raw.stream.shutdown().await.unwrap();
+    assert_eq!(raw.closed().await.0, 1000);
+    assert_eq!(raw.frame().await, None, "the server ends the connection, not the client");
+}
+
+#[tokio::test]
+async fn who_sends_no_more_without_a_close_frame_is_gone() {
+    let broker = Broker::start();
+    let mut raw = upgraded(&broker).await;
+    raw.stream.shutdown().await.unwrap();
+    assert_eq!(raw.frame().await, None, "there is nobody to say goodbye to");
+    wait::until("it is counted", async || {
+        let metrics = Metrics::of(&broker).await;
+        let is_over = metrics.count("tidings_connections") == 0;
+        is_over.then(|| assert_eq!(metrics.count("tidings_closed_total{code=\"1006\"}"), 1))
+    })
+    .await;
 }
