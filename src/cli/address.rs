@@ -1,6 +1,7 @@
 //! Where a broker is, as people write it: `http://127.0.0.1:4000` and what is like it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -15,6 +16,10 @@ pub(super) struct Address {
     pub(super) port: u16,
     /// Of the GraphQL endpoint.
     pub(super) path: String,
+    /// By TLS.
+    pub(super) is_secure: bool,
+    /// The authorities that are trusted; `None`: those of this system.
+    pub(super) authorities: Option<PathBuf>,
 }
 
 /// Where a broker listens when nobody says otherwise.
@@ -36,28 +41,27 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        match scheme {
-            "http" | "ws" => {}
-            "https" | "wss" => {
-                return Err(format!("{scheme} is not supported; use http:// or ws://"));
-            }
-            _ => return Err(format!("unknown scheme {scheme:?}; use http:// or ws://")),
-        }
+        let is_secure = match scheme {
+            "http" | "ws" => false,
+            "https" | "wss" => true,
+            _ => return Err(format!("unknown scheme {scheme:?}; use https:// or http://")),
+        };
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-        let (host, port) = split_authority(authority);
+        let (host, port) = split_authority(authority, if is_secure { "443" } else { "80" });
         let port = port.parse().ok().filter(|_| is_host(host));
         let port = port.ok_or_else(|| format!("expected an address as in {DEFAULT_URL}"))?;
         let path = if path.is_empty() || path == "/" { DEFAULT_PATH } else { path };
-        Ok(Self { host: host.to_owned(), port, path: path.to_owned() })
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Ok(Self { host, port, path, is_secure, authorities: None })
     }
 }
 
-/// Host and port; without one, that of HTTP.
-fn split_authority(authority: &str) -> (&str, &str) {
+/// Host and port; without one, that of the scheme.
+fn split_authority<'a>(authority: &'a str, usual: &'a str) -> (&'a str, &'a str) {
     if let Some((host, rest)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return (host, if rest.is_empty() { "80" } else { rest.trim_start_matches(':') });
+        return (host, if rest.is_empty() { usual } else { rest.trim_start_matches(':') });
     }
-    authority.split_once(':').unwrap_or((authority, "80"))
+    authority.split_once(':').unwrap_or((authority, usual))
 }
 
 /// Good enough to keep control characters and spaces out of a request's head.
@@ -68,7 +72,8 @@ fn is_host(host: &str) -> bool {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.path)
+        let scheme = if self.is_secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -77,10 +82,23 @@ impl fmt::Display for Address {
 pub(super) struct Target {
     #[arg(long, help = "The broker [default: http://127.0.0.1:4000; variable: TIDINGS_URL]")]
     url: Option<Address>,
+    /// Trusts the authorities in this PEM file, for https:// [default: those of this system]
+    #[arg(long, value_name = "PEM")]
+    tls_ca: Option<PathBuf>,
 }
 
 impl Target {
     pub(super) fn address(&self) -> Result<Address, Error> {
+        let mut address = self.named()?;
+        if self.tls_ca.is_some() && !address.is_secure {
+            let reason = format!("--tls-ca is for https://, and the broker's address is {address}");
+            return Err(Error::Usage(reason));
+        }
+        address.authorities.clone_from(&self.tls_ca);
+        Ok(address)
+    }
+
+    fn named(&self) -> Result<Address, Error> {
         if let Some(address) = &self.url {
             return Ok(address.clone());
         }
@@ -105,12 +123,15 @@ mod tests {
             ("http://[::1]:4000/", "http://[::1]:4000/graphql"),
             ("http://[::1]", "http://[::1]:80/graphql"),
             ("http://a/b/c", "http://a:80/b/c"),
+            ("https://a", "https://a:443/graphql"),
+            ("wss://[::1]/x", "https://[::1]:443/x"),
+            ("https://127.0.0.1:4000", "https://127.0.0.1:4000/graphql"),
         ];
         for (text, address) in table {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), address, "{text}");
         }
         let bad =
-            ["", "https://a", "ftp://a", "http://", "http://a:b", "http://:1", "a b", "a:70000"];
+            ["", "https://", "ftp://a", "http://", "http://a:b", "http://:1", "a b", "a:70000"];
         for text in bad {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }

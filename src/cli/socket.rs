@@ -5,11 +5,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
+use super::tls;
 use crate::websocket::assemble::{Assembler, Event, Input, Role};
 use crate::websocket::frame::{Header, Opcode};
 use crate::websocket::handshake::{WrongAccept, check_accept, request_key};
@@ -18,11 +22,18 @@ use crate::websocket::{close, error, mask};
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     assembler: Assembler,
     buffer: Box<[u8]>,
     /// What of the buffer was read and not yet used.
     unread: Range<usize>,
+}
+
+/// What the WebSocket is on.
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// What a server says.
@@ -47,6 +58,10 @@ pub(super) enum Error {
     Refused(String),
     #[error("cannot reach {authority}: {reason}")]
     Unreachable { authority: String, reason: String },
+    #[error("{0}")]
+    Authorities(String),
+    #[error("no TLS connection to {authority}: {reason}")]
+    Tls { authority: String, reason: String },
     #[error("{authority} did not answer the handshake within {HANDSHAKE_SECONDS} s")]
     Silent { authority: String },
     #[error("{authority} is no GraphQL WebSocket: it answered {status}{body}")]
@@ -60,8 +75,8 @@ pub(super) enum Error {
 }
 
 /// A stream that has become a WebSocket, and what the server has already sent on it.
-pub(super) struct Opened {
-    pub(super) stream: TcpStream,
+pub(super) struct Opened<S> {
+    pub(super) stream: S,
     pub(super) early: Vec<u8>,
 }
 
@@ -77,8 +92,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 impl Socket {
     /// Connects and completes the handshake.
     pub(super) async fn open(address: &Address) -> Result<Self, Error> {
-        let Opened { stream, early } =
-            open(address, None, TcpStream::connect(&target(address))).await?;
+        let reached = reach(address, TcpStream::connect(target(address)));
+        let (stream, early) = if address.is_secure {
+            let Opened { stream, early } = open(address, None, secure(address, reached)).await?;
+            (Stream::Tls(Box::new(stream)), early)
+        } else {
+            let Opened { stream, early } = open(address, None, reached).await?;
+            (Stream::Tcp(stream), early)
+        };
         let mut buffer = vec![0; READ_BYTES.max(early.len())].into_boxed_slice();
         buffer[..early.len()].copy_from_slice(&early);
         let assembler = Assembler::new(Role::Client, MESSAGE_BYTES_MAX, false);
@@ -117,12 +138,9 @@ impl Socket {
                     Some(Event::Pong(_) | Event::Binary(_) | Event::Deflated { .. }) | None => {}
                 }
             }
-            self.stream.readable().await.map_err(Error::Lost)?;
-            match self.stream.try_read(&mut self.buffer) {
-                Ok(0) => return Ok(Incoming::Closed { code: ABNORMAL, reason: String::new() }),
-                Ok(length) => self.unread = 0..length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Error::Lost(error)),
+            match self.stream.read(&mut self.buffer).await.map_err(Error::Lost)? {
+                0 => return Ok(Incoming::Closed { code: ABNORMAL, reason: String::new() }),
+                length => self.unread = 0..length,
             }
         }
     }
@@ -147,6 +165,25 @@ impl Socket {
         let mut frame = Vec::with_capacity(payload.len() + 14);
         push_frame(&mut frame, opcode, payload, random());
         self.stream.write_all(&frame).await.map_err(Error::Lost)
+    }
+}
+
+impl Stream {
+    async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(into).await,
+            Self::Tls(stream) => stream.read(into).await,
+        }
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes).await,
+            Self::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
     }
 }
 
@@ -179,23 +216,49 @@ pub(super) fn target(address: &Address) -> (String, u16) {
     (address.host.clone(), address.port)
 }
 
+/// A TCP connection to the server, ready for small messages.
+pub(super) async fn reach(
+    address: &Address,
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+) -> Result<TcpStream, Error> {
+    let authority = address.authority();
+    let stream = connecting.await.map_err(|error| unreachable(&authority, &error))?;
+    // Small messages must not wait for each other.
+    stream.set_nodelay(true).map_err(Error::Lost)?;
+    Ok(stream)
+}
+
+/// TLS on a connection to the server.
+async fn secure(
+    address: &Address,
+    reached: impl Future<Output = Result<TcpStream, Error>>,
+) -> Result<TlsStream<TcpStream>, Error> {
+    let config = tls::client(address.authorities.as_deref()).map_err(Error::Authorities)?;
+    let authority = address.authority();
+    let wrong = |reason: String| Error::Tls { authority: authority.clone(), reason };
+    let name = ServerName::try_from(address.host.clone());
+    let name = name.map_err(|error| wrong(error.to_string()))?;
+    let connecting = TlsConnector::from(config).connect(name, reached.await?);
+    connecting.await.map_err(|error| match tls::fault(&error) {
+        Some(reason) => wrong(reason),
+        None => Error::Lost(error),
+    })
+}
+
 /// Completes the handshake on a stream that is being connected.
-pub(super) async fn open(
+pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     address: &Address,
     extensions: Option<&str>,
-    connecting: impl Future<Output = io::Result<TcpStream>>,
-) -> Result<Opened, Error> {
+    connecting: impl Future<Output = Result<S, Error>>,
+) -> Result<Opened<S>, Error> {
     let authority = address.authority();
     let limit = Duration::from_secs(HANDSHAKE_SECONDS);
     let answered = timeout(limit, async {
-        let mut stream = connecting.await.map_err(|error| unreachable(&authority, &error))?;
-        // Small messages must not wait for each other.
-        stream.set_nodelay(true).map_err(Error::Lost)?;
+        let mut stream = connecting.await?;
         let key = request_key(random());
-        stream
-            .write_all(request(address, extensions, &key).as_bytes())
-            .await
-            .map_err(Error::Lost)?;
+        let request = request(address, extensions, &key);
+        stream.write_all(request.as_bytes()).await.map_err(Error::Lost)?;
+        stream.flush().await.map_err(Error::Lost)?;
         let (head, early) = read_head(&mut stream).await.map_err(Error::Lost)?;
         check_answer(&authority, &key, &head, &early)?;
         Ok(Opened { stream, early })
@@ -223,7 +286,7 @@ fn request(address: &Address, extensions: Option<&str>, key: &str) -> String {
 }
 
 /// The head of the answer and what came after it.
-async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::with_capacity(1 << 10);
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

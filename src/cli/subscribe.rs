@@ -274,7 +274,10 @@ fn may_pass(error: &client::Error) -> bool {
             | socket::Error::Silent { .. }
             | socket::Error::Lost(_) => true,
             socket::Error::Status { status, .. } => status.starts_with("503"),
-            socket::Error::Accept { .. } | socket::Error::Protocol(_) => false,
+            socket::Error::Authorities(_)
+            | socket::Error::Tls { .. }
+            | socket::Error::Accept { .. }
+            | socket::Error::Protocol(_) => false,
         },
         client::Error::Protocol(_) | client::Error::Refused(_) => false,
     }

@@ -36,7 +36,7 @@ fn run_with_input(arguments: &[&str], input: &str) -> Output {
 #[test]
 fn wrong_usage_is_2_and_a_wrong_configuration_is_1() {
     let nowhere = "http://127.0.0.1:9";
-    let table: [(&[&str], i32, &str); 15] = [
+    let table: [(&[&str], i32, &str); 16] = [
         (&["--version"], 0, ""),
         (&["--help"], 0, ""),
         (&["nonsense"], 2, "unrecognized subcommand 'nonsense'"),
@@ -55,7 +55,8 @@ fn wrong_usage_is_2_and_a_wrong_configuration_is_1() {
         (&["pub", "greetings", "{'a': 1}"], 2, "is not JSON: key must be a string"),
         (&["pub", "greetings"], 2, "required"),
         (&["pub", "a", "1", "--url", nowhere], 1, "start a broker with `tidings serve`"),
-        (&["sub", "a", "--url", "https://example.com"], 2, "use http:// or ws://"),
+        (&["sub", "a", "--url", "ftp://example.com"], 2, "use https:// or http://"),
+        (&["sub", "a", "--url", nowhere, "--tls-ca", "ca.pem"], 2, "--tls-ca is for https://"),
     ];
     for (arguments, code, message) in table {
         let output = run(arguments);

@@ -31,17 +31,19 @@ async fn the_answer_is_200_without_an_accept() {
     }
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 #[tokio::test]
 async fn what_is_wrong_is_refused_and_named() {
+    const VERSION: (&str, &str) = ("sec-websocket-version", "13");
     let broker = Broker::start();
     let http2 = Http2::connect(&broker).await;
-    let (version, right) = ("sec-websocket-version", "13");
-    let table: [(&str, &[(&str, &str)], u16, &str); 5] = [
-        ("connect-udp", &[(version, right)], 501, ":protocol here is websocket"),
+    let table: [(&str, Headers, u16, &str); 5] = [
+        ("connect-udp", &[VERSION], 501, ":protocol here is websocket"),
         ("websocket", &[], 426, "Sec-WebSocket-Version: 13"),
-        ("websocket", &[(version, "8")], 426, "Sec-WebSocket-Version: 13"),
-        ("websocket", &[(version, right), ("origin", "http://evil.example")], 403, "--origin"),
-        ("websocket", &[(version, right), ("origin", "http://localhost:4000")], 200, ""),
+        ("websocket", &[("sec-websocket-version", "8")], 426, "Sec-WebSocket-Version: 13"),
+        ("websocket", &[VERSION, ("origin", "http://evil.example")], 403, "--origin"),
+        ("websocket", &[VERSION, ("origin", "http://localhost:4000")], 200, ""),
     ];
     for (protocol, headers, status, words) in table {
         let (response, _sending) = http2.ask(protocol, headers).await;

@@ -85,6 +85,7 @@ async fn a_client_that_does_not_read_is_closed_and_holds_little() {
 
     let (mut publisher, mut other) = (authority.peer(&broker).await, authority.peer(&broker).await);
     let id = other.follow("topics: \"feed\"").await;
+    other.settle().await;
     let mut sent = 0;
     wait::until("it is closed", async || {
         publisher.publish("feed", json!([sent, "x".repeat(PAYLOAD_BYTES)])).await;
@@ -267,4 +268,56 @@ async fn who_says_nothing_in_time_is_let_go() {
     assert!(rest.is_empty(), "{rest:?}");
     // Who is slow but in time is served.
     authority.peer(&secure).await.publish("a", 1).await;
+}
+
+/// Runs the program as a client: exit code, output, complaints.
+fn client(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = program().args(arguments).env_remove("TIDINGS_URL").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn our_own_client_trusts_whom_it_is_told_to() {
+    let authority = Authority::new();
+    let broker = authority.broker(&[]);
+    let port = broker.address.port();
+    let (ca, other) = (authority.file("ca.pem"), Authority::new());
+    let ca = ca.to_str().unwrap();
+    for url in [format!("https://localhost:{port}"), format!("wss://127.0.0.1:{port}/graphql")] {
+        let (code, receipt, errors) = client(&["pub", "a", "1", "--url", &url, "--tls-ca", ca]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{url}: {receipt}");
+        let sub = ["sub", "a", "--last", "1", "--count", "1", "--url", &url, "--tls-ca", ca];
+        let (code, messages, errors) = client(&sub);
+        assert_eq!(code, Some(0), "{url}: {errors}");
+        assert_eq!(messages.trim_end(), "a  1", "{url}");
+        let (code, topics, errors) = client(&["topics", "--once", "--url", &url, "--tls-ca", ca]);
+        assert_eq!(code, Some(0), "{url}: {errors}");
+        assert!(topics.contains('a'), "{topics}");
+    }
+    let url = format!("https://localhost:{port}");
+    let clear = Broker::start();
+    let (key, other) = (authority.file("key.pem"), other.file("ca.pem"));
+    let (key, other) = (key.to_str().unwrap(), other.to_str().unwrap());
+    let (renamed, spoken) =
+        (format!("https://127.0.0.2:{port}"), format!("https://{}", clear.address));
+    let table = [
+        (&url, other, "an authority that is not trusted here; name"),
+        (&url, "none.pem", "--tls-ca = none.pem: cannot be read"),
+        (&url, key, "no certificate in it"),
+        (&renamed, ca, "not valid for name"),
+        (&spoken, ca, "it does not speak TLS; try http://"),
+    ];
+    for (url, ca, words) in table {
+        let (code, _, errors) = client(&["pub", "a", "1", "--url", url, "--tls-ca", ca]);
+        assert_eq!(code, Some(1), "{url} {ca}: {errors}");
+        assert!(errors.contains(words), "{url} {ca}: {errors}");
+    }
+    let (code, _, errors) =
+        client(&["pub", "a", "1", "--url", &format!("http://localhost:{port}")]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("this port speaks TLS: use https://"), "{errors}");
+    let (code, _, errors) = client(&["pub", "a", "1", "--url", &url]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("--tls-ca"), "{errors}");
 }

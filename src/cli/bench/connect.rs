@@ -58,8 +58,8 @@ async fn connect(
     extensions: Option<&str>,
     first: &[u8],
 ) -> Result<Wire, Error> {
-    let opened = socket::open(address, extensions, reach(server, index));
-    let opened = opened.await.map_err(client::Error::from)?;
+    let reached = socket::reach(address, reach(server, index));
+    let opened = socket::open(address, extensions, reached).await.map_err(client::Error::from)?;
     let Opened { mut stream, early } = opened;
     let acknowledged = timeout(ACK_TIMEOUT, acknowledge(&mut stream, early));
     let wrong = |reason: String| Error::Failed(format!("connection {index}: {reason}"));

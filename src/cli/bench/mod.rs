@@ -130,6 +130,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     machine::raise_file_limit();
     let plan = arguments.plan()?;
     let server = match arguments.url.clone() {
+        Some(address) if address.is_secure => {
+            let reason = "bench speaks http:// only: what it measures is the broker, not TLS";
+            return Err(Error::Usage(reason.into()));
+        }
         Some(address) => Server::running(address, arguments.server_pid),
         None => Server::start(plan.subscribers + plan.publishers, &arguments.set)?,
     };
