@@ -9,4 +9,5 @@ pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod random;
 pub(crate) mod raw;
+pub(crate) mod stream;
 pub(crate) mod wait;
