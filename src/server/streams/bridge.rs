@@ -44,6 +44,8 @@ pub(super) struct Receiver {
 pub(super) enum Said<'a> {
     /// The client is in; the newest position.
     Acknowledged { cursor: &'a str },
+    /// What was sent before `ask_ready` has been looked at: a live subscription has begun.
+    Ready,
     /// A result: the text of a JSON object.
     Next { id: u64, result: &'a str },
     /// An operation is over: the text of a JSON array of errors.
@@ -88,6 +90,11 @@ pub(super) async fn open(app: &App, opening: Opening) -> (Sender, Receiver) {
 }
 
 impl Sender {
+    /// Asks to be told when everything sent so far has been looked at.
+    pub(super) fn ask_ready(&self) -> Result<(), Refused> {
+        self.send(Opcode::Text, br#"{"type":"ping"}"#)
+    }
+
     /// Starts an operation; the request is the text of a JSON object.
     pub(super) fn subscribe(&self, id: u64, request: &str) -> Result<(), Refused> {
         let message = format!(r#"{{"id":"{id}","type":"subscribe","payload":{request}}}"#);
@@ -182,6 +189,9 @@ fn read_without_id(text: &str) -> Option<Said<'_>> {
         cursor: Option<&'a str>,
     }
     let message: Message<'_> = serde_json::from_str(text).ok()?;
+    if message.kind == "pong" {
+        return Some(Said::Ready);
+    }
     let cursor = message.payload.and_then(|payload| payload.cursor)?;
     match message.kind {
         "connection_ack" => Some(Said::Acknowledged { cursor }),
@@ -203,6 +213,7 @@ mod tests {
             ),
             (r#"{"type":"ping","payload":{"cursor":"e-2"}}"#, Some(Said::Position("e-2"))),
             (r#"{"type":"ping","payload":{}}"#, None),
+            (r#"{"type":"pong"}"#, Some(Said::Ready)),
             (
                 r#"{"id":"12","type":"next","payload":{"data":{"a":{"x":"}\",\"type\":\""}}}}"#,
                 Some(Said::Next { id: 12, result: r#"{"data":{"a":{"x":"}\",\"type\":\""}}}"# }),

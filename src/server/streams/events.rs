@@ -6,14 +6,14 @@
 
 use axum::response::{IntoResponse, Response};
 
-use super::bridge::{Receiver, Said};
-use super::{Format, final_errors, headers, streaming};
+use super::bridge::Said;
+use super::{Format, final_errors, headers};
 
-const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 /// A comment: some clients take a response for begun only with its first bytes, and proxies close
 /// what is silent.
-const COMMENT: &[u8] = b":\n\n";
+pub(super) const COMMENT: &[u8] = b":\n\n";
 
 const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
@@ -28,11 +28,6 @@ impl Results {
     pub(super) fn new(is_live: Option<bool>) -> Self {
         Self { is_live: is_live.unwrap_or(false) }
     }
-}
-
-/// An event stream that has begun.
-pub(super) fn response(receiver: Receiver, format: impl Format) -> Response {
-    streaming(receiver, format, COMMENT.to_vec(), EVENT_STREAM)
 }
 
 /// The only result of an operation.
@@ -54,7 +49,7 @@ impl Format for Results {
     fn write(&mut self, said: Said<'_>, out: &mut Vec<u8>) -> bool {
         match said {
             Said::Acknowledged { cursor } if self.is_live => push_id(cursor, out),
-            Said::Acknowledged { .. } => {}
+            Said::Acknowledged { .. } | Said::Ready => {}
             Said::Next { result, .. } => {
                 let Parts { data, cursor, dropped } = Parts::of(result);
                 match dropped {

@@ -24,7 +24,7 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use self::bridge::{Opening, Receiver, Said};
+use self::bridge::{Opening, Receiver, Said, Sender};
 use super::App;
 use super::cors::refusal;
 use super::graphql::{self, Asker};
@@ -114,11 +114,18 @@ pub(super) async fn serve(app: &Arc<App>, asked: Asked, text: &str) -> Response 
     let Asker { remote, admin } = asker;
     let opening = Opening { remote, admin, protocol, resume, permit };
     let (sender, receiver) = bridge::open(app, opening).await;
-    // A lane is empty at first, and has room for one request at any time.
-    let _ = sender.subscribe(ONLY, &text);
     match kind {
-        Streaming::Events => events::response(receiver, events::Results::new(is_live)),
-        Streaming::Multipart => multipart::response(receiver),
+        Streaming::Events => {
+            let results = events::Results::new(is_live);
+            let mut writing = Writing::new(receiver, results, events::COMMENT);
+            writing.start(&sender, &text).await;
+            writing.into_response(events::EVENT_STREAM)
+        }
+        Streaming::Multipart => {
+            let mut writing = Writing::new(receiver, multipart::Parts, multipart::BOUNDARY);
+            writing.start(&sender, &text).await;
+            writing.into_response(multipart::MULTIPART)
+        }
     }
 }
 
@@ -156,21 +163,6 @@ fn resumed(text: &str, after: &str) -> Result<String, Answer> {
     Ok(serde_json::to_string(&resumed).unwrap_or_default())
 }
 
-/// The response that carries on a connection.
-fn streaming<F: Format>(
-    receiver: Receiver,
-    format: F,
-    out: Vec<u8>,
-    kind: &'static str,
-) -> Response {
-    let writing = Writing { receiver, format, out, is_over: false };
-    let body = stream::unfold(writing, |mut writing| async {
-        let bytes = writing.next().await?;
-        Some((Ok::<_, Infallible>(bytes), writing))
-    });
-    (headers(kind), Body::from_stream(body)).into_response()
-}
-
 /// What every stream says: nobody on the way may keep, change or gather it.
 fn headers(kind: &'static str) -> [(HeaderName, HeaderValue); 3] {
     [
@@ -181,14 +173,45 @@ fn headers(kind: &'static str) -> [(HeaderName, HeaderValue); 3] {
 }
 
 impl<F: Format> Writing<F> {
+    /// Begins with these bytes.
+    fn new(receiver: Receiver, format: F, out: &[u8]) -> Self {
+        Self { receiver, format, out: out.to_vec(), is_over: false }
+    }
+
+    /// Starts the only operation of the stream, and returns when a live subscription has begun: a
+    /// client that has the head of its response gets what is published from then on.
+    async fn start(&mut self, sender: &Sender, request: &str) {
+        // A lane is empty at first, and has room for one request at any time.
+        let _ = sender.subscribe(ONLY, request).and_then(|()| sender.ask_ready());
+        let mut is_ready = false;
+        while !is_ready && !self.is_over {
+            self.hear(|said| is_ready = is_ready || *said == Said::Ready).await;
+        }
+    }
+
+    async fn hear(&mut self, mut note: impl FnMut(&Said<'_>)) {
+        let Self { receiver, format, out, is_over } = self;
+        let tell = |said: Said<'_>| {
+            note(&said);
+            *is_over = *is_over || !format.write(said, out);
+        };
+        receiver.receive(tell).await;
+    }
+
     /// What the client gets next: all that is there; `None` at the end.
     async fn next(&mut self) -> Option<Vec<u8>> {
-        let Self { receiver, format, out, is_over } = self;
-        while out.is_empty() && !*is_over {
-            let tell = |said: Said<'_>| *is_over = *is_over || !format.write(said, out);
-            receiver.receive(tell).await;
+        while self.out.is_empty() && !self.is_over {
+            self.hear(|_| {}).await;
         }
-        (!out.is_empty()).then(|| std::mem::take(out))
+        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out))
+    }
+
+    fn into_response(self, kind: &'static str) -> Response {
+        let body = stream::unfold(self, |mut writing| async {
+            let bytes = writing.next().await?;
+            Some((Ok::<_, Infallible>(bytes), writing))
+        });
+        (headers(kind), Body::from_stream(body)).into_response()
     }
 }
 

@@ -3,25 +3,21 @@
 
 use axum::response::{IntoResponse, Response};
 
-use super::bridge::{Receiver, Said};
-use super::{Format, end_errors, headers, streaming};
+use super::bridge::Said;
+use super::{Format, end_errors, headers};
 use crate::protocol::close::CloseCode;
 use crate::server::media::Media;
 use crate::server::reply::Answer;
 
-const MULTIPART: &str = r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#;
+pub(super) const MULTIPART: &str = r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#;
 
 /// A part ends with the boundary behind it: a client shows a result when it has seen its end.
-const BOUNDARY: &[u8] = b"\r\n--graphql";
+pub(super) const BOUNDARY: &[u8] = b"\r\n--graphql";
 const PART_HEAD: &[u8] = b"\r\nContent-Type: application/json\r\n\r\n";
 const END: &[u8] = b"--\r\n";
 
-struct Parts;
-
-/// A stream that has begun.
-pub(super) fn response(receiver: Receiver) -> Response {
-    streaming(receiver, Parts, BOUNDARY.to_vec(), MULTIPART)
-}
+/// The results of one operation.
+pub(super) struct Parts;
 
 /// The only result of an operation, for a client that wants nothing but parts.
 pub(super) fn one(answer: Answer, json: Option<Media>) -> Response {
@@ -37,7 +33,7 @@ pub(super) fn one(answer: Answer, json: Option<Media>) -> Response {
 impl Format for Parts {
     fn write(&mut self, said: Said<'_>, out: &mut Vec<u8>) -> bool {
         match said {
-            Said::Acknowledged { .. } | Said::Position(_) => return true,
+            Said::Acknowledged { .. } | Said::Ready | Said::Position(_) => {}
             Said::Quiet => push_part("{}", out),
             Said::Next { result, .. } => push_payload(result, out),
             Said::Failed { errors, .. } => {

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bridge::{self, Opening, Receiver, Said, Sender};
 use super::events::{self, push_comment, push_event};
-use super::{Format, admit, final_errors};
+use super::{Format, Writing, admit, final_errors};
 use crate::graphql::request::Request;
 use crate::graphql::{Started, raw};
 use crate::plan::projection::quoted;
@@ -183,7 +183,8 @@ fn open(app: &Arc<App>, token: &Token, reservation: Arc<Reservation>) -> Respons
         return refusal(Answer::refuse(StatusCode::CONFLICT, reason));
     };
     let token = token.0.as_str().into();
-    events::response(receiver, Results { app: app.clone(), token, reservation })
+    let results = Results { app: app.clone(), token, reservation };
+    Writing::new(receiver, results, events::COMMENT).into_response(events::EVENT_STREAM)
 }
 
 /// Starts an operation; what is wrong with it the request's own answer tells.
@@ -283,7 +284,7 @@ impl Format for Results {
     fn write(&mut self, said: Said<'_>, out: &mut Vec<u8>) -> bool {
         let mut operations = self.reservation.operations.lock();
         match said {
-            Said::Acknowledged { .. } | Said::Position(_) => {}
+            Said::Acknowledged { .. } | Said::Ready | Said::Position(_) => {}
             Said::Quiet => push_comment(out),
             // What was on its way to an operation that was stopped since has no name any more.
             Said::Next { id, result } => {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::bridge::{self, Opening, Said};
 use super::events::{self, Parts, push_comment, push_event, push_id};
-use super::{Format, ONLY, admit, final_errors, last_event_id};
+use super::{Format, Writing, admit, final_errors, last_event_id};
 use crate::broker::history::{PageSize, Request as History};
 use crate::graphql::error::{Code, Error, to_json};
 use crate::graphql::{Place, Started};
@@ -38,6 +38,8 @@ const POSITIONS: [&str; 4] = ["after", "since", "last", "snapshot"];
 struct Messages {
     /// Where a stream begins that nothing was sent on yet.
     begins: Begins,
+    /// Why the subscription ended: a JSON array of errors.
+    refused: Option<String>,
 }
 
 /// What a client can resume from before its first message.
@@ -79,9 +81,13 @@ pub(in crate::server) async fn serve(
     let Asker { remote, admin } = asker;
     let opening = Opening { remote, admin, protocol: "sse", resume: true, permit };
     let (sender, receiver) = bridge::open(app, opening).await;
-    // A lane is empty at first, and has room for one request at any time.
-    let _ = sender.subscribe(ONLY, &request);
-    Ok(events::response(receiver, Messages { begins }))
+    let messages = Messages { begins, refused: None };
+    let mut writing = Writing::new(receiver, messages, events::COMMENT);
+    writing.start(&sender, &request).await;
+    match writing.format.refused.take() {
+        Some(refused) => Err(errors(&refused)),
+        None => Ok(writing.into_response(events::EVENT_STREAM)),
+    }
 }
 
 /// A position that is lost is told by the status, for a stream cannot tell it: who comes back to
@@ -160,7 +166,12 @@ impl Format for Messages {
             Said::Position(cursor) => push_id(cursor, out),
             Said::Quiet => push_comment(out),
             // The client comes back, and its status tells what was wrong.
-            Said::Failed { .. } | Said::Complete { .. } => return false,
+            Said::Failed { errors, .. } => {
+                self.refused = Some(errors.to_owned());
+                return false;
+            }
+            Said::Complete { .. } => return false,
+            Said::Ready => {}
             Said::Closed { code, reason } => {
                 if let Some(errors) = final_errors(code, reason) {
                     push_event("closed", None, &[r#"{"errors":"#, &errors, "}"], out);

@@ -10,5 +10,6 @@ pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod random;
 pub(crate) mod raw;
+pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod wait;
