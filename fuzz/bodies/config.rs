@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
         write(file, toml.as_bytes());
         check_file(file.path(), toml);
     });
-    settings.lines().take(8).filter_map(|line| line.split_once('=')).for_each(check_setting);
+    settings.lines().take(4).filter_map(|line| line.split_once('=')).for_each(check_setting);
 }
 
 fn check_file(file: &Path, text: &str) {

@@ -6,7 +6,7 @@ use tidings::broker::trie::Trie;
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::topic::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX, Topic};
 
-const NAMES_MAX: usize = 40;
+const NAMES_MAX: usize = 24;
 /// Filters of one feed.
 const FEED_FILTERS: usize = 3;
 

@@ -48,14 +48,14 @@ fn check(name: &str, run: fn(&[u8])) {
     let seeds = seeds(name);
     assert!(seeds.len() >= 10, "only {} seeds in fuzz/corpus/{name}", seeds.len());
     for (seed, input) in &seeds {
-        watched(&format!("{name}/{seed}"), input, run);
+        watched(name, &format!("seed {seed}"), input, run);
     }
     let inputs: Vec<Vec<u8>> = seeds.into_iter().map(|(_, input)| input).collect();
     let words = dictionary(name);
     let began = Instant::now();
     for number in 0..MUTATIONS {
         let input = Mutator::new(number).mutate(&inputs, &words);
-        watched(&format!("{name}, mutation {number}"), &input, run);
+        watched(name, &format!("mutation {number}"), &input, run);
         if began.elapsed() > TIME {
             break;
         }
@@ -63,18 +63,19 @@ fn check(name: &str, run: fn(&[u8])) {
 }
 
 /// Runs one input; if that panics, keeps it where a person finds it.
-fn watched(what: &str, input: &[u8], run: fn(&[u8])) {
-    struct Watch<'a>(&'a str, &'a [u8]);
+fn watched(name: &str, what: &str, input: &[u8], run: fn(&[u8])) {
+    struct Watch<'a>(&'a str, &'a str, &'a [u8]);
     impl Drop for Watch<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz-input");
-                let kept = fs::write(&file, self.1).map(|()| file.display().to_string());
-                eprintln!("in {}, kept as {kept:?}:\n{}", self.0, self.1.escape_ascii());
+                let Self(name, what, input) = self;
+                let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
+                let kept = fs::write(&file, input).map(|()| file.display().to_string());
+                eprintln!("{name}, {what}, kept as {kept:?}:\n{}", input.escape_ascii());
             }
         }
     }
-    let _watch = Watch(what, input);
+    let _watch = Watch(name, what, input);
     run(input);
 }
 
