@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// Valid JSON without white space between its tokens, cheap to clone.
@@ -16,14 +17,18 @@ pub struct Json(Arc<str>);
 pub struct JsonError(String);
 
 impl Json {
-    /// Checks the text (RFC 8259; at most 127 levels deep, no number beyond those of 64-bit
-    /// doubles) and takes the white space out.
+    /// Checks the text (RFC 8259; at most 127 levels deep) and takes the white space out.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        Checked::deserialize(&mut reader)
-            .and_then(|Checked| reader.end())
+        IgnoredAny::deserialize(&mut reader)
+            .and_then(|_| reader.end())
             .map_err(|error| JsonError(error.to_string()))?;
-        Ok(Self::minify(text))
+        let checked = Self::minify(text);
+        // `IgnoredAny` skips without a limit of depth; the tree that conditions need has one.
+        if depth(&checked.0) > DEPTH_MAX {
+            return Err(JsonError(format!("nested more than {DEPTH_MAX} levels deep")));
+        }
+        Ok(checked)
     }
 
     /// The JSON text of a tree, which must be at most 127 levels deep: so is all that `serde_json`
@@ -37,10 +42,13 @@ impl Json {
         &self.0
     }
 
-    /// The tree. Integers of 64 bits are exact in it; larger ones become doubles.
+    /// The tree. Integers of 64 bits are exact in it; larger ones become doubles, and what is
+    /// beyond doubles, such as `1e400`, the last of them.
     pub fn to_value(&self) -> Value {
-        // Cannot fail: the text was checked, depth included, when it was made.
-        serde_json::from_str(&self.0).unwrap_or_default()
+        // The text was checked, depth included, when it was made: only such numbers can fail.
+        serde_json::from_str(&self.0)
+            .or_else(|_| serde_json::from_str(&within_doubles(&self.0)))
+            .unwrap_or_default()
     }
 
     fn minify(text: &str) -> Self {
@@ -63,56 +71,59 @@ impl Json {
     }
 }
 
-/// Reads all that a tree is made from and makes none: what passes has a tree. `IgnoredAny` takes
-/// more, such as deeper nesting and `1e999`.
-struct Checked;
-
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+/// Valid JSON with the numbers beyond doubles replaced by the last double of their sign.
+fn within_doubles(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string_bytes(rest),
+            '-' | '0'..='9' => {
+                rest.find([',', ']', '}', ' ', '\n', '\r', '\t']).unwrap_or(rest.len())
+            }
+            _ => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        match token.parse::<f64>() {
+            Ok(number) if number.is_infinite() => {
+                out.push_str(&format!("{:e}", f64::MAX.copysign(number)));
+            }
+            _ => out.push_str(token),
+        }
+        rest = after;
     }
+    out
 }
 
-impl<'de> Visitor<'de> for Checked {
-    type Value = Self;
+/// Bytes of the string that the text begins with, quotes included.
+fn string_bytes(text: &str) -> usize {
+    let mut escaped = false;
+    let ends = |(_, byte): &(usize, u8)| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    };
+    text.bytes().enumerate().skip(1).find(ends).map_or(text.len(), |(at, _)| at + 1)
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
+/// `serde_json` parses trees of at most 127 levels.
+const DEPTH_MAX: usize = 127;
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+fn depth(text: &str) -> usize {
+    let (mut deepest, mut level, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b'}' | b']' if !in_string => level = level.saturating_sub(1),
+            _ => {}
+        }
     }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while let Some(Self) = items.next_element()? {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        while let Some((Self, Self)) = members.next_entry()? {}
-        Ok(self)
-    }
+    deepest
 }
 
 impl fmt::Display for Json {
@@ -141,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn the_tree_ends_where_doubles_end() {
+        let text = r#"["-1e999\"1e999",{"1e999":-1e999},1e400,12,1e-999]"#;
+        let json = Json::parse(text).unwrap();
+        assert_eq!(json.as_str(), text);
+        let tree = json!(["-1e999\"1e999", {"1e999": f64::MIN}, f64::MAX, 12, 0.0]);
+        assert_eq!(json.to_value(), tree);
+    }
+
+    #[test]
     fn white_space_goes_but_not_inside_strings() {
         let json = Json::parse(" { \"a b\" : [ 1 , \"\\\" \\\\\" , \"\\\\\" ] } \n").unwrap();
         assert_eq!(json.as_str(), r#"{"a b":[1,"\" \\","\\"]}"#);
@@ -149,9 +169,7 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused() {
         let deep = format!("{}1{}", "[".repeat(128), "]".repeat(128));
-        for bad in
-            ["", "{", "nul", "{'a':1}", "1 2", "[1,]", "\u{feff}1", "NaN", "1e999", deep.as_str()]
-        {
+        for bad in ["", "{", "nul", "{'a':1}", "1 2", "[1,]", "\u{feff}1", "NaN", deep.as_str()] {
             assert!(Json::parse(bad).is_err(), "{bad:?}");
         }
         assert!(Json::parse(&deep[1..deep.len() - 1]).is_ok());

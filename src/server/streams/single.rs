@@ -340,5 +340,5 @@ fn push_failed(name: &str, errors: &str, out: &mut Vec<u8>) {
 fn new_token() -> Option<Box<str>> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).ok()?;
-    Some(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    Some(format!("{:032x}", u128::from_be_bytes(random)).into())
 }

@@ -147,7 +147,9 @@ fn variables(
         variables.insert(name, value);
     }
     if let Some(after) = &after {
-        POSITIONS.iter().for_each(|name| drop(variables.remove(*name)));
+        for name in POSITIONS {
+            variables.remove(name);
+        }
         variables.insert("after".to_owned(), after.as_str().into());
     }
     variables.insert("topics".to_owned(), topics.into());
