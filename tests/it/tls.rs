@@ -296,11 +296,12 @@ fn our_own_client_trusts_whom_it_is_told_to() {
         assert!(topics.contains('a'), "{topics}");
     }
     let url = format!("https://localhost:{port}");
-    let clear = Broker::start();
+    authority.issue(&["elsewhere.example"]);
+    let (clear, elsewhere) = (Broker::start(), authority.broker(&[]));
     let (key, other) = (authority.file("key.pem"), other.file("ca.pem"));
     let (key, other) = (key.to_str().unwrap(), other.to_str().unwrap());
-    let (renamed, spoken) =
-        (format!("https://127.0.0.2:{port}"), format!("https://{}", clear.address));
+    let [renamed, spoken] =
+        [&elsewhere, &clear].map(|broker| format!("https://localhost:{}", broker.address.port()));
     let table = [
         (&url, other, "an authority that is not trusted here; name"),
         (&url, "none.pem", "--tls-ca = none.pem: cannot be read"),
