@@ -138,7 +138,7 @@ test("subscriptions in parts over HTTP, queries and mutations beside them", asyn
   await until(async () => (await subscribers(broker, "parts")) === 0);
 });
 
-test("in parts: errors of the operation, and a retry after an error of the transport", async (t) => {
+test("in parts: errors of an operation, and a retry after one of the transport", async (t) => {
   const broker = await startBroker(t);
   const bad = inbox();
   apollo(t, new HttpLink({ uri: broker.graphql }))

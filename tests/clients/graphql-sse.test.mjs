@@ -51,7 +51,8 @@ for (const [name, single] of MODES) {
     const mutation = follow(client, { query: PUBLISH, variables });
     assert.equal((await mutation.box.take()).data.publish.topic, "sse.m");
     assert.equal(await mutation.box.take(), "complete");
-    for await (const { data } of client.iterate({ query: "{ last(topics: \"sse.m\") { payload } }" })) {
+    const query = "{ last(topics: \"sse.m\") { payload } }";
+    for await (const { data } of client.iterate({ query })) {
       assert.deepEqual(data.last, [{ payload: { exact: "ü\n" } }]);
     }
   });

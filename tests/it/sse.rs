@@ -15,6 +15,8 @@ const EVENTS: (&str, &str) = ("Accept", "text/event-stream");
 const TOKEN: &str = "X-GraphQL-Event-Stream-Token";
 const FOLLOW: &str = "subscription { messages(topics: \"s.*\") { payload } }";
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 async fn post(broker: &Broker, headers: &[(&str, &str)], body: &Value) -> Stream {
     let headers: Vec<_> = [EVENTS, JSON].iter().chain(headers).copied().collect();
     Stream::open(broker.address, "POST", "/graphql", &headers, &body.to_string()).await
@@ -341,7 +343,7 @@ async fn what_a_stream_of_many_refuses() {
         assert!(answer.json()["errors"][0]["message"].is_string(), "{answer:?}");
     }
     let unknown = [EVENTS, (TOKEN, "unknown")];
-    let table: [(&str, &str, &[(&str, &str)], u16); 4] = [
+    let table: [(&str, &str, Headers<'_>, u16); 4] = [
         ("GET", "/graphql", &unknown, 404),
         ("DELETE", "/graphql?operationId=a", &unknown, 404),
         ("DELETE", "/graphql?operationId=a", &[], 400),
