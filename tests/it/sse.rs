@@ -187,7 +187,7 @@ async fn an_administrator_ends_a_stream_for_good() {
 #[tokio::test]
 async fn a_slow_reader_is_cut_off_and_resumes_without_loss() {
     const MESSAGES: u64 = 300;
-    let broker = Broker::with(&["limits.outbox_bytes=64KiB", "keep.bytes=16MiB"]);
+    let broker = Broker::with(&["limits.outbox_bytes=256KiB", "keep.bytes=16MiB"]);
     let narrow = Raw::connect_narrow(broker.address).await.stream;
     let mut stream = Stream::on(narrow, "GET", "/topics/slow", &[EVENTS], "").await;
     let mut publisher = broker.peer().await;
