@@ -1,4 +1,7 @@
-/** Apollo Client: subscriptions over GraphQLWsLink; batches and persisted queries over HTTP. */
+/**
+ * Apollo Client: subscriptions over GraphQLWsLink and in parts over HTTP; batches and persisted
+ * queries over HTTP.
+ */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -7,6 +10,7 @@ import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from "@apollo/
 import { BatchHttpLink } from "@apollo/client/link/batch-http";
 import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
+import { RetryLink } from "@apollo/client/link/retry";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 import {
@@ -115,4 +119,42 @@ test("a persisted query is unknown once, and then by its hash alone", async (t) 
     assert.equal(calls.length, 3);
     assert.equal(calls[2].method, useGETForHashedQueries ? "GET" : "POST");
   }
+});
+
+test("subscriptions in parts over HTTP, queries and mutations beside them", async (t) => {
+  const broker = await startBroker(t);
+  const client = apollo(t, new HttpLink({ uri: broker.graphql }));
+  const box = inbox();
+  const subscription = client
+    .subscribe({ query: gql(FOLLOW), variables: { topics: ["parts"] } })
+    .subscribe({ next: box.put, error: box.fail });
+  await until(async () => (await subscribers(broker, "parts")) === 1);
+  for (const n of [1, 2, 3]) {
+    await client.mutate({ mutation: gql(PUBLISH), variables: { topic: "parts", payload: { n } } });
+    assert.deepEqual((await box.take()).data.messages.payload, { n });
+  }
+  assert.equal((await client.query({ query: BROKER })).data.broker.engine, "memory");
+  subscription.unsubscribe();
+  await until(async () => (await subscribers(broker, "parts")) === 0);
+});
+
+test("in parts: errors of an operation, and a retry after one of the transport", async (t) => {
+  const broker = await startBroker(t);
+  const bad = inbox();
+  apollo(t, new HttpLink({ uri: broker.graphql }))
+    .subscribe({ query: gql`subscription { messages(topics: "a", after: "zz-1") { topic } }` })
+    .subscribe({ next: bad.put, error: bad.fail });
+  const { error } = await bad.take();
+  assert.equal(error.errors[0].extensions.code, "CURSOR_EXPIRED");
+  const attempts = { max: 100, retryIf: () => true };
+  const retry = new RetryLink({ delay: { initial: 50, max: 50, jitter: false }, attempts });
+  const client = apollo(t, ApolloLink.from([retry, new HttpLink({ uri: broker.graphql })]));
+  const box = inbox();
+  client.subscribe({ query: gql(FOLLOW), variables: { topics: ["parts"] } })
+    .subscribe({ next: box.put, error: box.fail });
+  await until(async () => (await subscribers(broker, "parts")) === 1);
+  await broker.stop();
+  const next = await startBroker(t, { listen: broker.client });
+  await publish(next, "parts", "after");
+  assert.equal((await box.take()).data.messages.payload, "after");
 });

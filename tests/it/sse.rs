@@ -15,6 +15,8 @@ const EVENTS: (&str, &str) = ("Accept", "text/event-stream");
 const TOKEN: &str = "X-GraphQL-Event-Stream-Token";
 const FOLLOW: &str = "subscription { messages(topics: \"s.*\") { payload } }";
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 async fn post(broker: &Broker, headers: &[(&str, &str)], body: &Value) -> Stream {
     let headers: Vec<_> = [EVENTS, JSON].iter().chain(headers).copied().collect();
     Stream::open(broker.address, "POST", "/graphql", &headers, &body.to_string()).await
@@ -185,7 +187,7 @@ async fn an_administrator_ends_a_stream_for_good() {
 #[tokio::test]
 async fn a_slow_reader_is_cut_off_and_resumes_without_loss() {
     const MESSAGES: u64 = 300;
-    let broker = Broker::with(&["limits.outbox_bytes=64KiB", "keep.bytes=16MiB"]);
+    let broker = Broker::with(&["limits.outbox_bytes=256KiB", "keep.bytes=16MiB"]);
     let narrow = Raw::connect_narrow(broker.address).await.stream;
     let mut stream = Stream::on(narrow, "GET", "/topics/slow", &[EVENTS], "").await;
     let mut publisher = broker.peer().await;
@@ -341,7 +343,7 @@ async fn what_a_stream_of_many_refuses() {
         assert!(answer.json()["errors"][0]["message"].is_string(), "{answer:?}");
     }
     let unknown = [EVENTS, (TOKEN, "unknown")];
-    let table: [(&str, &str, &[(&str, &str)], u16); 4] = [
+    let table: [(&str, &str, Headers<'_>, u16); 4] = [
         ("GET", "/graphql", &unknown, 404),
         ("DELETE", "/graphql?operationId=a", &unknown, 404),
         ("DELETE", "/graphql?operationId=a", &[], 400),

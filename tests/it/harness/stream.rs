@@ -14,7 +14,7 @@ use super::wait;
 pub(crate) struct Stream {
     /// Status and headers.
     pub(crate) head: Answer,
-    stream: TcpStream,
+    socket: TcpStream,
     /// Read, with the marks of the chunks.
     raw: Vec<u8>,
     /// Taken out of its chunks.
@@ -99,8 +99,14 @@ impl Stream {
         };
         let rest = raw.split_off(end + 4);
         let head = Answer::parse(&String::from_utf8(raw).unwrap(), String::new());
-        let mut opened =
-            Self { head, stream, raw: rest, text: String::new(), plain_bytes: 0, is_over: false };
+        let mut opened = Self {
+            head,
+            socket: stream,
+            raw: rest,
+            text: String::new(),
+            plain_bytes: 0,
+            is_over: false,
+        };
         opened.unchunk();
         opened
     }
@@ -150,7 +156,7 @@ impl Stream {
         if self.is_over {
             return false;
         }
-        let read = wait::within("more of a stream", self.stream.read_buf(&mut self.raw)).await;
+        let read = wait::within("more of a stream", self.socket.read_buf(&mut self.raw)).await;
         if !matches!(read, Ok(count) if count > 0) {
             self.is_over = true;
         }
