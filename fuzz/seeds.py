@@ -7,6 +7,7 @@ kept, are written by hand: it leaves them as they are.
 
 import pathlib
 import re
+import zlib
 
 FUZZ = pathlib.Path(__file__).resolve().parent
 KEY = b"\x37\xfa\x21\x3d"
@@ -151,6 +152,56 @@ HANDSHAKES = {
     "nothing": "GET 1.1",
 }
 
+EXTENSIONS = {
+    "plain": "permessage-deflate", "takeover": "permessage-deflate; server_no_context_takeover",
+    "all": "permessage-deflate; client_no_context_takeover; server_no_context_takeover;"
+    " client_max_window_bits=12; server_max_window_bits=\"10\"",
+    "no-number": "permessage-deflate; client_max_window_bits", "upper-case": "PerMessage-Deflate",
+    "window-8": "permessage-deflate; server_max_window_bits=8",
+    "window-16": "permessage-deflate; server_max_window_bits=16, permessage-deflate",
+    "window-08": "permessage-deflate; server_max_window_bits=08",
+    "twice": "permessage-deflate; client_max_window_bits; client_max_window_bits=9",
+    "unknown": "permessage-deflate; what=\"is, \\\"this\", permessage-deflate; , ;",
+    "others": "x-webkit-deflate-frame, permessage-bzip2; a=b,permessage-deflate ; b = c",
+    "not-ended": "permessage-deflate; a=\"b",
+}
+
+
+def deflated(payload, flush=zlib.Z_SYNC_FLUSH, window=-15, level=9):
+    compressor = zlib.compressobj(level, zlib.DEFLATED, window)
+    return compressor.compress(payload) + compressor.flush(flush)
+
+
+TEXT = b'{"id":"1","type":"next","payload":{"data":{"messages":{"payload":{"bid":1.1}}}}}'
+# The first byte: even to inflate, with a limit of 0, 100, 10,000 or ten million; odd to deflate.
+RECEIVED, RECEIVED_SHORT, RECEIVED_LONG = b"\x04", b"\x02", b"\x06"
+INFLATE = {
+    "rfc-hello": RECEIVED + b"\xf2\x48\xcd\xc9\xc9\x07\x00",
+    "rfc-stored": RECEIVED + b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
+    "rfc-last-block": RECEIVED + b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+    "rfc-two-blocks": RECEIVED + bytes.fromhex("f248050000 00ffffcac9c90700"),
+    "empty": RECEIVED, "one-byte": RECEIVED + b"\x00", "block-type-3": RECEIVED + b"\x07",
+    "text": RECEIVED + deflated(TEXT)[:-4], "text-with-tail": RECEIVED + deflated(TEXT),
+    "dynamic": RECEIVED + deflated(bytes(range(97, 123)) * 20 + TEXT * 3)[:-4],
+    "finished": RECEIVED + deflated(TEXT, zlib.Z_FINISH),
+    "finished-then-more": RECEIVED + deflated(TEXT, zlib.Z_FINISH) + deflated(TEXT)[:-4],
+    "finished-many-times": RECEIVED + b"\x03\x00" * 70 + b"\x00",
+    "cut-off": RECEIVED + deflated(TEXT)[:-9], "too-big": RECEIVED_SHORT + deflated(TEXT * 3)[:-4],
+    "bomb": RECEIVED + deflated(b"a" * 100_000)[:-4],
+    "bomb-allowed": RECEIVED_LONG + deflated(b"a" * 1_000_000)[:-4],
+    "too-far-back": RECEIVED + b"\x4a\x04\x52\x00\x00", "not-utf8": RECEIVED
+    + deflated(b"\xff\xfe")[:-4],
+    "distance-32k": RECEIVED_LONG + deflated(TEXT + bytes(32_000) + TEXT)[:-4],
+    "levels": RECEIVED + deflated(TEXT * 4, level=1)[:-4],
+    "uncompressed": RECEIVED + deflated(TEXT, level=0)[:-4],
+    "send": b"\x1f\x20\x00" + TEXT, "send-nothing": b"\x1f\x00\x00",
+    "send-prefix-only": b"\x1f\xff\x00" + TEXT, "send-long": b"\x1f\x08\x0f" + TEXT * 5,
+    "send-window-9": b"\x13\x08\x0f" + TEXT + bytes(range(256)) * 2,
+    "send-window-8": b"\x11\x08\x0f" + TEXT + bytes(range(256)),
+    "send-window-12": b"\x19\x08\x0f" + bytes(range(255, 0, -1)) + TEXT,
+    "send-random": b"\x1f\x00\x03" + zlib.compress(TEXT * 9),
+}
+
 CURSORS = {
     "first": "1-1", "zero": "0-0", "usual": "9zldr3yfvn-1k2",
     "largest": "3w5e11264sgsf-3w5e11264sgsf",
@@ -237,6 +288,11 @@ def main():
         if flags != DEFLATE or script[0] < 2
     })
     write("handshake", text(HANDSHAKES, "latin-1"))
+    write("handshake", text({
+        "deflate-" + name: HANDSHAKES["rfc"] + "\nSec-WebSocket-Extensions: " + offer
+        for name, offer in EXTENSIONS.items()
+    }))
+    write("inflate", INFLATE)
     write("session", text(cut_dialogues()))
     write("cursor", text(CURSORS) | {"numbers": b"\xff" * 24})
     write("json", text(JSONS))

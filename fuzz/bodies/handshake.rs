@@ -2,11 +2,12 @@
 //! lists are spread over lines, and that a client takes for right.
 
 use axum::http::header::{
-    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, Method, Version};
 use tidings::protocol::Dialect;
+use tidings::websocket::deflate::offer;
 use tidings::websocket::handshake::{self, Accepted, Refusal};
 
 const LISTS: [HeaderName; 4] = [UPGRADE, CONNECTION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION];
@@ -30,6 +31,7 @@ pub fn run(data: &[u8]) {
         Ok(accepted) => check_accepted(accepted, version, &headers),
         Err(refusal) => check_refusal(*refusal),
     }
+    check_deflate(&headers);
 }
 
 fn request_line(line: &[u8]) -> (Method, Version) {
@@ -74,6 +76,31 @@ fn check_accepted(accepted: &Accepted, version: Version, headers: &HeaderMap) {
     if let Some(dialect) = Dialect::choose(offers()) {
         assert!(offers().any(|offer| offer == dialect.subprotocol()));
     }
+}
+
+fn check_deflate(headers: &HeaderMap) {
+    let agreed = offer::agree(headers);
+    // What is offered after it is not looked at, and before it only by who knows it.
+    let mut more = HeaderMap::new();
+    more.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static("x-unknown; a=\"b, c\""));
+    for line in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
+        more.append(SEC_WEBSOCKET_EXTENSIONS, line.clone());
+    }
+    more.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(offer::OFFER));
+    let agreed_of_more = offer::agree(&more);
+    assert!(agreed_of_more.is_some() && (agreed.is_none() || agreed == agreed_of_more));
+    // Clients other than ours may offer what ours does not, so that only some answers suit it.
+    let suits = |answer: &str| {
+        answer.contains("server_no_context_takeover") && !answer.contains("client_max_window_bits")
+    };
+    if let Some(agreed) = agreed {
+        let text = agreed.answer.to_str().unwrap_or_default();
+        let answer = HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, agreed.answer.clone())]);
+        assert_eq!(offer::check_answer(&answer).is_ok(), suits(text), "{text}");
+        assert_eq!(offer::agree(&answer).map(|again| again.window), Some(agreed.window), "{text}");
+    }
+    let answered = offer::check_answer(headers);
+    assert!(answered.is_ok() || headers.contains_key(SEC_WEBSOCKET_EXTENSIONS));
 }
 
 fn check_refusal(refusal: Refusal) {

@@ -8,6 +8,7 @@ pub mod filters;
 pub mod frames;
 pub mod graphql;
 pub mod handshake;
+pub mod inflate;
 pub mod json;
 pub mod messages;
 pub mod session;

@@ -33,7 +33,7 @@ macro_rules! targets {
     };
 }
 
-targets!(config cursor filters frames graphql handshake json messages session);
+targets!(config cursor filters frames graphql handshake inflate json messages session);
 
 #[test]
 fn every_target_is_tested() {
@@ -68,7 +68,7 @@ fn watched(name: &str, what: &str, input: &[u8], run: fn(&[u8])) {
     impl Drop for Watch<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                let Self(name, what, input) = self;
+                let &mut Self(name, what, input) = self;
                 let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
                 let kept = fs::write(&file, &**input).map(|()| file.display().to_string());
                 eprintln!("{name}, {what}, kept as {kept:?}:\n{}", input.escape_ascii());
