@@ -98,8 +98,8 @@ pub const KEYS: &[Key] = &[
         "limits.init_timeout",
         "10s",
         Slot::Time(|c| &mut c.limits.init_timeout),
-        "A socket on which no connection_init has come by then is closed with 4408. As long may it\n\
-         take to connect: the handshake of TLS and the head of the first request.",
+        "A socket on which no connection_init has come by then is closed with 4408. As long may\n\
+         the handshake of TLS and the head of the first request take.",
     ),
     key(
         "limits.idle_timeout",

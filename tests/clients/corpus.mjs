@@ -8,7 +8,9 @@ export const MESSAGES = 2000;
 /** Room for all of them, and for a reader that is slow at times. */
 export const CORPUS_FLAGS = ["--set", "keep.last=100000", "--set", "keep.bytes=64MiB"];
 
-const MANY = "mutation ($messages: [PublishInput!]!) { publishMany(messages: $messages) { cursor } }";
+const MANY = `mutation ($messages: [PublishInput!]!) {
+  publishMany(messages: $messages) { cursor }
+}`;
 const BATCH = 50;
 const BYTES_MIN = 10;
 const BYTES_MAX = 20_000;

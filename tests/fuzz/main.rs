@@ -70,7 +70,7 @@ fn watched(name: &str, what: &str, input: &[u8], run: fn(&[u8])) {
             if std::thread::panicking() {
                 let &mut Self(name, what, input) = self;
                 let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
-                let kept = fs::write(&file, &**input).map(|()| file.display().to_string());
+                let kept = fs::write(&file, input).map(|()| file.display().to_string());
                 eprintln!("{name}, {what}, kept as {kept:?}:\n{}", input.escape_ascii());
             }
         }
