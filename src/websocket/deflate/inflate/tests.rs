@@ -60,10 +60,11 @@ fn blocks_after_a_last_one_may_refer_to_those_before() {
 
 #[test]
 fn what_is_no_message() {
-    let table: [(&str, &[u8]); 7] = [
+    let table: [(&str, &[u8]); 8] = [
         ("no such block type", &[0x06]),
         ("a length without its complement", &[0x00, 0x05, 0x00, 0x05, 0x00, b'H']),
         ("half a stored block", &[0x00, 0x05, 0x00, 0xfa, 0xff, b'H', b'e', b'l']),
+        ("a stored block of 1,000 bytes", &[0x00, 0xe8, 0x03, 0x17, 0xfc, b'H']),
         ("half a Huffman block", &[0xf2, 0x48, 0xcd]),
         ("no byte after a stored block", &[0x00, 0x01, 0x00, 0xfe, 0xff, b'H']),
         (
