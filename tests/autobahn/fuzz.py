@@ -1,7 +1,7 @@
 """fuzz.py URL [--quick | --short] [--cases 6.*,7.9.1] [--seconds N]: the Autobahn fuzzing client.
 
 URL echoes every text and binary message, up to 16 MiB. --quick leaves out the limits and the
-compression (groups 9, 12, 13), --short the compressed messages over 32 KiB, which take two thirds
+compression (groups 9, 12, 13), --short the compressed messages over 32 KiB, which take most
 of the time. Exit status 0 means: every case ran and is OK or informational; of the whole suite,
 514 are OK and 3 informational.
 """
