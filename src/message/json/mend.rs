@@ -11,7 +11,8 @@ pub(super) fn mended(text: &str) -> String {
         let (token, after) = rest.split_at(token_bytes(first, rest));
         match token.parse::<f64>() {
             _ if first == '"' => push_string(token, &mut out),
-            Ok(number) if number.is_infinite() => {
+            // What rounds to the last double is beyond it for `serde_json`.
+            Ok(number) if serde_json::from_str::<f64>(token).is_err() => {
                 let last = f64::MAX.copysign(number);
                 // Writing to a String cannot fail.
                 let _ = write!(out, "{last:e}");
@@ -84,10 +85,10 @@ mod tests {
 
     #[test]
     fn the_tree_ends_where_doubles_end() {
-        let text = r#"["-1e999\"1e999",{"1e999":-1e999},1e400,12,1e-999]"#;
+        let text = r#"["-1e999\"1e999",{"1e999":-1e999},1e400,12,1e-999,1.7976931348623158e308]"#;
         let json = Json::parse(text).unwrap();
         assert_eq!(json.as_str(), text);
-        let tree = json!(["-1e999\"1e999", {"1e999": f64::MIN}, f64::MAX, 12, 0.0]);
+        let tree = json!(["-1e999\"1e999", {"1e999": f64::MIN}, f64::MAX, 12, 0.0, f64::MAX]);
         assert_eq!(json.to_value(), tree);
     }
 
