@@ -230,6 +230,8 @@ JSONS = {
     "pointer-leading-zero": "[1,2]\n@\n/01", "pointer-dash": "[1,2]\n@\n/-",
     "pointer-empty-key": '{"":{"":1}}\n@\n//', "pointer-none": "{}\n@\na",
     "pointer-wrong": "{}\n@\n/~2",
+    "beyond-doubles": '[1e999,-1e999,{"a":1.7976931348623158e308,"b":1e-999},1e400]',
+    "half-a-surrogate": '{"a":"\\ud83d","b":["\\ud83d\\ude00\\udc00"],"\\ud800":1}',
     "leading-zero": "01", "plus": "+1", "trailing-comma": "[1,]", "single-quotes": "{'a':1}",
     "two-values": "1 2", "nan": "NaN", "byte-order-mark": "\ufeff1", "control-character": '"\x01"',
     "not-ended": '{"a":', "not-ended-string": '"abc', "short-escape": '"\\u12"', "empty": "",
