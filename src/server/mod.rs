@@ -122,14 +122,14 @@ impl Handle {
         options: Options,
         exposition: Exposition,
     ) -> Result<Self, StartError> {
-        let listener = listen(options.listen)?;
+        let patience = Patience { first: options.request_timeout, idle: options.idle_timeout };
+        let listener = listen(options.listen, patience)?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let admin = match options.admin_listen {
-            Some(address) => Some(listen(address)?),
+            Some(address) => Some(listen(address, patience)?),
             None => None,
         };
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        let patience = Patience { first: options.request_timeout, idle: options.idle_timeout };
         let tls = options.tls.clone().map(watch::Sender::new);
         let app = Arc::new(App {
             layers,
@@ -175,11 +175,11 @@ impl Handle {
 /// clients that come back at once must not be turned away.
 const BACKLOG: u32 = 4096;
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+fn listen(address: SocketAddr, patience: Patience) -> Result<TcpListener, StartError> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        bound_unsent(&socket);
+        bound_unread(&socket, patience);
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
@@ -191,11 +191,17 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// others wait while they are copied. What is on its way is not limited by this.
 const UNSENT_BYTES: u32 = 64 << 10;
 
-/// Sets the bound for all connections that the socket will accept: they inherit it.
-fn bound_unsent(socket: &TcpSocket) {
+/// Bounds what a client may leave unread, and for how long it may read nothing of it, on all
+/// connections that the socket will accept: they inherit both.
+fn bound_unread(socket: &TcpSocket, patience: Patience) {
     #[cfg(target_os = "linux")]
-    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
-        tracing::warn!(%error, "TCP_NOTSENT_LOWAT was refused");
+    {
+        let socket = socket2::SockRef::from(socket);
+        let bounded = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
+        // HTTP has no limit of its own for a client that does not read an answer.
+        if let Err(error) = bounded.and(socket.set_tcp_user_timeout(Some(patience.idle))) {
+            tracing::warn!(%error, "TCP_NOTSENT_LOWAT or TCP_USER_TIMEOUT was refused");
+        }
     }
 }
 

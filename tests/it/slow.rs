@@ -10,9 +10,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::harness::broker::Broker;
 use crate::harness::metrics::Metrics;
 use crate::harness::peer::Peer;
-use crate::harness::raw::{Raw, TEXT, frame, subscribe};
+use crate::harness::raw::{Raw, TEXT, frame, request, subscribe};
 use crate::harness::wait;
 
+const JSON: &str = "application/json";
 const OUTBOX_BYTES: u64 = 256 << 10;
 const PAYLOAD_BYTES: usize = 8 << 10;
 
@@ -249,6 +250,27 @@ async fn the_kernel_holds_little_for_a_client_that_does_not_read() {
     let bytes = sent * PAYLOAD_BYTES as u64;
     println!("closed after {} KiB", bytes >> 10);
     assert!(bytes < 2 * OUTBOX_BYTES, "{bytes} bytes were taken for it");
+}
+
+#[tokio::test]
+async fn an_answer_over_http_that_nobody_reads_is_given_up() {
+    let broker = Broker::with(&["limits.idle_timeout=1s", "keep.bytes=64MiB"]);
+    let idle = broker.open_files();
+    let mut publisher = broker.peer().await;
+    for number in 0..500 {
+        publisher.publish("long", payload(number, Instant::now())).await;
+    }
+    drop(publisher);
+    wait::until("the publisher is gone", async || (broker.open_files() <= idle).then_some(()))
+        .await;
+    let mut raw = Raw::connect_narrow(broker.address).await;
+    let body = r#"{"query":"{ history(topics: \">\", first: 500) { nodes { payload } } }"}"#;
+    let length = ("Content-Length", body.len().to_string());
+    let lines = [("Host", "localhost".to_owned()), length, ("Content-Type", JSON.to_owned())];
+    raw.write(format!("{}{body}", request("POST /graphql HTTP/1.1", &lines)).as_bytes()).await;
+    wait::until("it is accepted", async || (broker.open_files() > idle).then_some(())).await;
+    wait::until("it is given up", async || (broker.open_files() <= idle).then_some(())).await;
+    assert!(raw.stream.peek(&mut [0]).await.unwrap() > 0, "there was an answer");
 }
 
 /// Reads everything that waits, up to the message that says it is the last. Returns how many came,
