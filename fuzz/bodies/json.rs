@@ -1,4 +1,4 @@
-//! JSON text: taken when it is valid and not too deep, kept in value and in order; pointers into it.
+//! JSON text: taken when `serde_json` takes it, kept in value and order; and pointers into it.
 
 use std::collections::BTreeMap;
 
