@@ -27,6 +27,7 @@ mod publish;
 mod resume;
 mod slow;
 mod sse;
+mod stream_limits;
 mod subscribe;
 mod tls;
 mod topics;

@@ -90,15 +90,17 @@ pub(super) async fn open(app: &App, opening: Opening) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Asks to be told when everything sent so far has been looked at.
-    pub(super) fn ask_ready(&self) -> Result<(), Refused> {
-        self.send(Opcode::Text, br#"{"type":"ping"}"#)
-    }
-
     /// Starts an operation; the request is the text of a JSON object.
     pub(super) fn subscribe(&self, id: u64, request: &str) -> Result<(), Refused> {
-        let message = format!(r#"{{"id":"{id}","type":"subscribe","payload":{request}}}"#);
-        self.send(Opcode::Text, message.as_bytes())
+        self.send(Opcode::Text, subscribe(id, request).as_bytes())
+    }
+
+    /// Starts an operation and asks to be told when it has been looked at. Both are sent at once:
+    /// behind a large request the question alone might find no room.
+    pub(super) fn subscribe_and_ask(&self, id: u64, request: &str) -> Result<(), Refused> {
+        let mut frames = frame(Opcode::Text, subscribe(id, request).as_bytes());
+        frames.extend(frame(Opcode::Text, br#"{"type":"ping"}"#));
+        self.0.send(&frames)
     }
 
     /// Stops an operation.
@@ -107,16 +109,24 @@ impl Sender {
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Refused> {
-        // A key of zeros changes nothing; it is there because clients have to mask. What masking
-        // is for, proxies that take frames for requests, is not on this way.
-        let mask = Some([0; 4]);
-        let length = payload.len() as u64;
-        let (header, used) = Header { fin: true, rsv1: false, opcode, mask, length }.encode();
-        let mut frame = Vec::with_capacity(used + payload.len());
-        frame.extend_from_slice(&header[..used]);
-        frame.extend_from_slice(payload);
-        self.0.send(&frame)
+        self.0.send(&frame(opcode, payload))
     }
+}
+
+fn subscribe(id: u64, request: &str) -> String {
+    format!(r#"{{"id":"{id}","type":"subscribe","payload":{request}}}"#)
+}
+
+fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    // A key of zeros changes nothing; it is there because clients have to mask. What masking
+    // is for, proxies that take frames for requests, is not on this way.
+    let mask = Some([0; 4]);
+    let length = payload.len() as u64;
+    let (header, used) = Header { fin: true, rsv1: false, opcode, mask, length }.encode();
+    let mut frame = Vec::with_capacity(used + payload.len());
+    frame.extend_from_slice(&header[..used]);
+    frame.extend_from_slice(payload);
+    frame
 }
 
 impl Receiver {

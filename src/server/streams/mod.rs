@@ -182,7 +182,7 @@ impl<F: Format> Writing<F> {
     /// client that has the head of its response gets what is published from then on.
     async fn start(&mut self, sender: &Sender, request: &str) {
         // A lane is empty at first, and has room for one request at any time.
-        let _ = sender.subscribe(ONLY, request).and_then(|()| sender.ask_ready());
+        let _ = sender.subscribe_and_ask(ONLY, request);
         let mut is_ready = false;
         while !is_ready && !self.is_over {
             self.hear(|said| is_ready = is_ready || *said == Said::Ready).await;
