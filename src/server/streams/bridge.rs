@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::pipe::{Near, Refused, pipe};
@@ -13,6 +14,7 @@ use crate::connection::registry::Permit;
 use crate::connection::socket::Stream;
 use crate::protocol::{Dialect, NEXT_TAIL};
 use crate::server::App;
+use crate::server::reply::Answer;
 use crate::websocket::assemble::{Assembler, Event, Input, Role};
 use crate::websocket::close;
 use crate::websocket::frame::{Header, Opcode};
@@ -62,6 +64,20 @@ pub(super) enum Said<'a> {
 
 /// Results of this length are refused where they are made, with room to spare.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of the words around a request in the message that carries it, at the most.
+const SUBSCRIBE_BYTES: usize = 64;
+
+/// Refuses a request that is too long for a message: it would end the connection, and with it what
+/// else runs on the stream.
+pub(super) fn check_length(app: &App, request: &str) -> Result<(), Answer> {
+    let most = app.options.body_bytes_max.saturating_sub(SUBSCRIBE_BYTES);
+    if request.len() <= most {
+        return Ok(());
+    }
+    let reason = format!("a request for a stream must have at most {most} bytes");
+    Err(Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason))
+}
 
 /// Opens a connection on the next shard.
 pub(super) async fn open(app: &App, opening: Opening) -> (Sender, Receiver) {

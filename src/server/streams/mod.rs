@@ -101,6 +101,9 @@ pub(super) async fn serve(app: &Arc<App>, asked: Asked, text: &str) -> Response 
             };
         }
     };
+    if let Err(refused) = bridge::check_length(app, &text) {
+        return refused.into_response(media);
+    }
     let permit = match admit(app, asker) {
         Ok(permit) => permit,
         Err(_) if after.is_some() => return events::come_back(),
