@@ -93,7 +93,9 @@ pub(super) async fn serve(app: &Arc<App>, asked: Asked, text: &str) -> Response 
             return graphql::finish(app, started, media, is_get).await.into_response(media);
         }
         _ => {
-            let answer = graphql::finish(app, started, Media::Json, is_get).await;
+            // Within a stream there is no status; a part that comes as JSON of its own has one.
+            let inside = if kind == Streaming::Multipart { media } else { Media::Json };
+            let answer = graphql::finish(app, started, inside, is_get).await;
             return match kind {
                 _ if answer.status != StatusCode::OK => answer.into_response(media),
                 Streaming::Events => events::one(&answer.body),
