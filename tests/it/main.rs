@@ -7,6 +7,7 @@
 mod harness;
 
 mod bad_input;
+mod browsers;
 mod bursts;
 mod deflate;
 mod dialogues;
