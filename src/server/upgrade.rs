@@ -80,10 +80,11 @@ fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
     if method == Method::CONNECT {
         return true;
     }
-    let is_marked = [&UPGRADE, &SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION]
-        .into_iter()
-        .any(|name| headers.contains_key(name));
-    is_marked && (method == Method::GET || headers.contains_key(UPGRADE))
+    // Some clients offer to go on in HTTP/2 with every request: an offer that may be passed over
+    // (RFC 9110, section 7.8).
+    let is_marked =
+        [&SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION].into_iter().any(|n| headers.contains_key(n));
+    handshake::upgrades(headers) || (is_marked && method == Method::GET)
 }
 
 fn switch(accepted: &Accepted, dialect: Option<Dialect>) -> Response {

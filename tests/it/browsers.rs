@@ -43,3 +43,24 @@ async fn a_name_that_is_made_to_lead_here_reads_nothing() {
         assert_eq!(answer.status, status, "{path} {host}: {answer:?}");
     }
 }
+
+/// As Java's `HttpClient` and `curl --http2` do with every first request over cleartext.
+#[tokio::test]
+async fn who_would_rather_speak_http2_is_answered_by_http1() {
+    let broker = Broker::start();
+    let wish = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+                HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n";
+    let body = r#"{"query":"{ a: __typename }"}"#;
+    let length = body.len();
+    let post = format!(
+        "POST /graphql HTTP/1.1\r\nHost: x\r\n{wish}Content-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    let query = query_string(&[("query", "{ a: __typename }")]);
+    let get = format!("GET /graphql{query} HTTP/1.1\r\nHost: localhost\r\n{wish}\r\n");
+    for request in [post, get] {
+        let close = request.replacen("Connection: Upgrade", "Connection: close, Upgrade", 1);
+        let answer = exchange(broker.address, close.as_bytes()).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"data":{"a":"Query"}}"#));
+    }
+}
