@@ -46,7 +46,7 @@ impl From<Result<Node, Error>> for Outcome {
 }
 
 /// A response beyond this is refused: a few aliases could make one of gigabytes.
-const RESPONSE_BYTES_MAX: usize = 32 << 20;
+pub const RESPONSE_BYTES_MAX: usize = 32 << 20;
 
 /// The response: a failed field is null, or all of `data` is where its type forbids null.
 pub fn respond(selection: &[Selected], outcomes: Vec<Outcome>) -> Vec<u8> {

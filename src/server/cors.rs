@@ -7,7 +7,7 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, VARY,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::media::Media;
@@ -31,6 +31,15 @@ impl Gate {
         let (headers, origins) = (request.headers(), &app.options.origins);
         if !origin::is_allowed(headers, host.as_deref(), remote.ip(), origins) {
             let reason = "pages of this origin may not call the broker; allow it with --origin";
+            return Err(Answer::refuse(StatusCode::FORBIDDEN, reason));
+        }
+        // By TLS, a name that is not ours has no certificate either.
+        if request.method() == Method::GET
+            && app.options.tls.is_none()
+            && !origin::may_read(headers, host.as_deref(), remote.ip(), origins)
+        {
+            let reason = "over loopback the host must be localhost, an address, or that of an \
+                          --origin: any page can have a name that leads here";
             return Err(Answer::refuse(StatusCode::FORBIDDEN, reason));
         }
         Ok(Self { cross_origin: origin::cross_origin(headers, origins) })

@@ -17,6 +17,8 @@ use super::media::{Accepted, Media};
 use super::reply::Answer;
 use super::{App, incoming, origin, streams};
 use crate::broker::admission::Client;
+use crate::graphql::error::{Code, Error};
+use crate::graphql::node::RESPONSE_BYTES_MAX;
 use crate::graphql::request::Request;
 use crate::graphql::{Caller, Started};
 
@@ -99,7 +101,13 @@ async fn batch(app: &App, caller: &Arc<Caller>, text: &str, media: Media) -> Ans
     }
     let mut body = vec![b'['];
     for request in requests {
-        let answer = one(app, caller, request.get(), media, false).await;
+        // Each may have as much as a response, a hundred of them together may not.
+        let answer = if body.len() > RESPONSE_BYTES_MAX {
+            let message = "the answers before this request fill the response; it was not run";
+            Answer::error(StatusCode::OK, Error::new(Code::LimitExceeded, message))
+        } else {
+            one(app, caller, request.get(), media, false).await
+        };
         if body.len() > 1 {
             body.push(b',');
         }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::header::{HOST, HeaderMap, ORIGIN};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Uri};
 
 /// May a request with these headers come from its page? Programs that are not browsers send no
@@ -32,6 +33,29 @@ pub(super) fn is_allowed(
         }
         _ => false,
     }
+}
+
+/// May a GET be answered that names no `Origin`? Browsers leave it out when a page asks its own
+/// host, so the page whose name is made to resolve to 127.0.0.1 is known by that name only.
+pub(super) fn may_read(
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    remote: IpAddr,
+    allowed: &[String],
+) -> bool {
+    if headers.contains_key(ORIGIN) || !is_local(remote, headers) {
+        return true;
+    }
+    let host = authority.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()));
+    // Only programs name no host.
+    let Some(host) = host else { return true };
+    let is_listed = |allowed: &String| {
+        let listed: Option<Uri> = allowed.parse().ok();
+        let listed = listed.as_ref().and_then(|uri| uri.authority());
+        allowed == "*" || listed.is_some_and(|listed| listed.as_str().eq_ignore_ascii_case(host))
+    };
+    let named: Option<Authority> = host.parse().ok();
+    named.is_some_and(|named| is_local_name(named.host())) || allowed.iter().any(is_listed)
 }
 
 fn is_local_name(host: &str) -> bool {

@@ -13,7 +13,7 @@ use axum::http::header::{
     SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
@@ -48,7 +48,7 @@ pub(super) async fn or_http(
     let verdict = handshake::check(request.method(), request.version(), request.headers());
     let mut accepted = match verdict {
         Ok(accepted) => accepted,
-        Err(refusal) => return refuse(refusal),
+        Err(refusal) => return refuse(refusal, request.version()),
     };
     let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
     if !origin::is_allowed(request.headers(), host.as_deref(), remote.ip(), &app.options.origins) {
@@ -80,10 +80,11 @@ fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
     if method == Method::CONNECT {
         return true;
     }
-    let is_marked = [&UPGRADE, &SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION]
-        .into_iter()
-        .any(|name| headers.contains_key(name));
-    is_marked && (method == Method::GET || headers.contains_key(UPGRADE))
+    // Some clients offer to go on in HTTP/2 with every request: an offer that may be passed over
+    // (RFC 9110, section 7.8).
+    let is_marked =
+        [&SEC_WEBSOCKET_KEY, &SEC_WEBSOCKET_VERSION].into_iter().any(|n| headers.contains_key(n));
+    handshake::upgrades(headers) || (is_marked && method == Method::GET)
 }
 
 fn switch(accepted: &Accepted, dialect: Option<Dialect>) -> Response {
@@ -148,10 +149,16 @@ fn released(upgraded: hyper::upgrade::Upgraded) -> io::Result<(Stream, Vec<u8>)>
     }
 }
 
-fn refuse(refusal: Refusal) -> Response {
+fn refuse(refusal: Refusal, version: Version) -> Response {
     let mut response = (refusal.status(), format!("{refusal}\n")).into_response();
+    let headers = response.headers_mut();
     if let Some((name, value)) = refusal.header() {
-        response.headers_mut().insert(name, value);
+        headers.insert(name, value);
+    }
+    // It has to say to what (RFC 9110, section 15.5.22); HTTP/2 has no such headers.
+    if refusal.status() == StatusCode::UPGRADE_REQUIRED && version == Version::HTTP_11 {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     response
 }

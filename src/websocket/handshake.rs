@@ -83,22 +83,26 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<A
     Ok(Accepted { accept, protocols, deflate: offer::agree(headers) })
 }
 
+/// Does `Upgrade` name the WebSocket?
+pub fn upgrades(headers: &HeaderMap) -> bool {
+    tokens(headers, &UPGRADE).any(|item| item.eq_ignore_ascii_case("websocket"))
+}
+
 fn check_upgrade(
     method: &Method,
     version: Version,
     headers: &HeaderMap,
 ) -> Result<HeaderValue, Refusal> {
-    let lists = |name, token| tokens(headers, name).any(|item| item.eq_ignore_ascii_case(token));
     if method != Method::GET {
         return Err(Refusal::Method);
     }
     if version != Version::HTTP_11 {
         return Err(Refusal::HttpVersion);
     }
-    if !lists(&UPGRADE, "websocket") {
+    if !upgrades(headers) {
         return Err(Refusal::Upgrade);
     }
-    if !lists(&CONNECTION, "upgrade") {
+    if !tokens(headers, &CONNECTION).any(|item| item.eq_ignore_ascii_case("upgrade")) {
         return Err(Refusal::Connection);
     }
     check_version(headers)?;

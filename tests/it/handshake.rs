@@ -84,6 +84,9 @@ async fn what_is_wrong_is_refused_and_named() {
         assert!(answer.body.contains(words), "{lines:?}\n{answer:?}");
         let told = answer.header("sec-websocket-version");
         assert_eq!(told, if status == 426 { "13" } else { "" }, "{lines:?}");
+        // RFC 9110, section 15.5.22: whoever asks for an upgrade says to what.
+        let asked = (answer.header("upgrade"), answer.header("connection"));
+        assert_eq!(asked, if status == 426 { ("websocket", "Upgrade") } else { ("", "") });
         assert_eq!(answer.header("sec-websocket-accept"), "", "{lines:?}");
     }
 }

@@ -297,3 +297,25 @@ async fn the_limits_in_force_are_shown() {
     assert_eq!(limits["init_timeout"], 1.5);
     assert_eq!(limits["payload_bytes"], 256 << 10);
 }
+
+#[tokio::test]
+async fn a_batch_is_one_response() {
+    let broker = Broker::start();
+    let payload = "x".repeat(200 << 10);
+    for topic in 0..16 {
+        let query =
+            "mutation ($t: String!, $p: JSON!) { publish(topic: $t, payload: $p) { topic } }";
+        for _ in 0..4 {
+            let variables = json!({"t": format!("large.{topic}"), "p": payload});
+            broker.post(&json!({"query": query, "variables": variables})).await;
+        }
+    }
+    let query = "{ history(topics: \"large.*\", first: 10000) { nodes { payload } } }";
+    let batch = Value::from(vec![json!({ "query": query }); 10]);
+    let answer = broker.post(&batch).await;
+    // A response has 32 MiB; the last that found room may have as much.
+    assert!(answer.body.len() < 64 << 20, "{}", answer.body.len());
+    let items = answer.json();
+    assert!(items[0]["data"]["history"]["nodes"][63]["payload"].is_string());
+    assert_eq!(items[9]["errors"][0]["extensions"]["code"], "LIMIT_EXCEEDED");
+}

@@ -7,6 +7,7 @@
 mod harness;
 
 mod bad_input;
+mod browsers;
 mod bursts;
 mod deflate;
 mod dialogues;
@@ -27,6 +28,7 @@ mod publish;
 mod resume;
 mod slow;
 mod sse;
+mod stream_limits;
 mod subscribe;
 mod tls;
 mod topics;

@@ -70,6 +70,12 @@ async fn errors_of_an_operation_are_in_its_payload() {
     // What was never a subscription is answered in JSON.
     let stream = open(&broker, ACCEPT, "subscription { nothing }").await;
     assert_eq!(stream.head.header("content-type"), "application/json; charset=utf-8");
+    // In the type that the client likes best, with the status that belongs to it.
+    let modern = "multipart/mixed;subscriptionSpec=1.0, application/graphql-response+json, \
+                  application/json;q=0.9";
+    let stream = open(&broker, modern, "subscription { nothing }").await;
+    let kind = "application/graphql-response+json; charset=utf-8";
+    assert_eq!((stream.head.status, stream.head.header("content-type")), (400, kind));
     let only = "multipart/mixed;subscriptionSpec=1.0";
     let mut stream = open(&broker, only, "{ broker { engine } }").await;
     begin(&mut stream).await;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::pipe::{Near, Refused, pipe};
@@ -13,6 +14,7 @@ use crate::connection::registry::Permit;
 use crate::connection::socket::Stream;
 use crate::protocol::{Dialect, NEXT_TAIL};
 use crate::server::App;
+use crate::server::reply::Answer;
 use crate::websocket::assemble::{Assembler, Event, Input, Role};
 use crate::websocket::close;
 use crate::websocket::frame::{Header, Opcode};
@@ -63,6 +65,20 @@ pub(super) enum Said<'a> {
 /// Results of this length are refused where they are made, with room to spare.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes of the words around a request in the message that carries it, at the most.
+const SUBSCRIBE_BYTES: usize = 64;
+
+/// Refuses a request that is too long for a message: it would end the connection, and with it what
+/// else runs on the stream.
+pub(super) fn check_length(app: &App, request: &str) -> Result<(), Answer> {
+    let most = app.options.body_bytes_max.saturating_sub(SUBSCRIBE_BYTES);
+    if request.len() <= most {
+        return Ok(());
+    }
+    let reason = format!("a request for a stream must have at most {most} bytes");
+    Err(Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason))
+}
+
 /// Opens a connection on the next shard.
 pub(super) async fn open(app: &App, opening: Opening) -> (Sender, Receiver) {
     let Opening { remote, admin, protocol, resume, permit } = opening;
@@ -90,15 +106,17 @@ pub(super) async fn open(app: &App, opening: Opening) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Asks to be told when everything sent so far has been looked at.
-    pub(super) fn ask_ready(&self) -> Result<(), Refused> {
-        self.send(Opcode::Text, br#"{"type":"ping"}"#)
-    }
-
     /// Starts an operation; the request is the text of a JSON object.
     pub(super) fn subscribe(&self, id: u64, request: &str) -> Result<(), Refused> {
-        let message = format!(r#"{{"id":"{id}","type":"subscribe","payload":{request}}}"#);
-        self.send(Opcode::Text, message.as_bytes())
+        self.send(Opcode::Text, subscribe(id, request).as_bytes())
+    }
+
+    /// Starts an operation and asks to be told when it has been looked at. Both are sent at once:
+    /// behind a large request the question alone might find no room.
+    pub(super) fn subscribe_and_ask(&self, id: u64, request: &str) -> Result<(), Refused> {
+        let mut frames = frame(Opcode::Text, subscribe(id, request).as_bytes());
+        frames.extend(frame(Opcode::Text, br#"{"type":"ping"}"#));
+        self.0.send(&frames)
     }
 
     /// Stops an operation.
@@ -107,16 +125,24 @@ impl Sender {
     }
 
     fn send(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Refused> {
-        // A key of zeros changes nothing; it is there because clients have to mask. What masking
-        // is for, proxies that take frames for requests, is not on this way.
-        let mask = Some([0; 4]);
-        let length = payload.len() as u64;
-        let (header, used) = Header { fin: true, rsv1: false, opcode, mask, length }.encode();
-        let mut frame = Vec::with_capacity(used + payload.len());
-        frame.extend_from_slice(&header[..used]);
-        frame.extend_from_slice(payload);
-        self.0.send(&frame)
+        self.0.send(&frame(opcode, payload))
     }
+}
+
+fn subscribe(id: u64, request: &str) -> String {
+    format!(r#"{{"id":"{id}","type":"subscribe","payload":{request}}}"#)
+}
+
+fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    // A key of zeros changes nothing; it is there because clients have to mask. What masking
+    // is for, proxies that take frames for requests, is not on this way.
+    let mask = Some([0; 4]);
+    let length = payload.len() as u64;
+    let (header, used) = Header { fin: true, rsv1: false, opcode, mask, length }.encode();
+    let mut frame = Vec::with_capacity(used + payload.len());
+    frame.extend_from_slice(&header[..used]);
+    frame.extend_from_slice(payload);
+    frame
 }
 
 impl Receiver {

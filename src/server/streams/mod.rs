@@ -93,7 +93,9 @@ pub(super) async fn serve(app: &Arc<App>, asked: Asked, text: &str) -> Response 
             return graphql::finish(app, started, media, is_get).await.into_response(media);
         }
         _ => {
-            let answer = graphql::finish(app, started, Media::Json, is_get).await;
+            // Within a stream there is no status; a part that comes as JSON of its own has one.
+            let inside = if kind == Streaming::Multipart { media } else { Media::Json };
+            let answer = graphql::finish(app, started, inside, is_get).await;
             return match kind {
                 _ if answer.status != StatusCode::OK => answer.into_response(media),
                 Streaming::Events => events::one(&answer.body),
@@ -101,6 +103,9 @@ pub(super) async fn serve(app: &Arc<App>, asked: Asked, text: &str) -> Response 
             };
         }
     };
+    if let Err(refused) = bridge::check_length(app, &text) {
+        return refused.into_response(media);
+    }
     let permit = match admit(app, asker) {
         Ok(permit) => permit,
         Err(_) if after.is_some() => return events::come_back(),
@@ -182,7 +187,7 @@ impl<F: Format> Writing<F> {
     /// client that has the head of its response gets what is published from then on.
     async fn start(&mut self, sender: &Sender, request: &str) {
         // A lane is empty at first, and has room for one request at any time.
-        let _ = sender.subscribe(ONLY, request).and_then(|()| sender.ask_ready());
+        let _ = sender.subscribe_and_ask(ONLY, request);
         let mut is_ready = false;
         while !is_ready && !self.is_over {
             self.hear(|said| is_ready = is_ready || *said == Said::Ready).await;

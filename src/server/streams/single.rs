@@ -209,6 +209,7 @@ async fn operate(
         }
         _ => {}
     }
+    bridge::check_length(app, &text)?;
     let number = reservation.operations.lock().take(&name).ok_or_else(|| {
         let reason = format!("the operationId {name:?} is in use on this stream");
         Answer::refuse(StatusCode::CONFLICT, &reason)

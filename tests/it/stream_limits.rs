@@ -1,0 +1,49 @@
+//! Streams over HTTP at their bounds: requests as large as they may be, and clients that stall.
+
+use serde_json::json;
+
+use crate::harness::broker::Broker;
+use crate::harness::http;
+use crate::harness::stream::Stream;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+const EVENTS: (&str, &str) = ("Accept", "text/event-stream");
+const FOLLOW: &str = "subscription { messages(topics: \"s.*\") { payload } }";
+
+/// `limits.message_bytes`, unless it is set.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+/// A request that is this long.
+fn padded(query: &str, operation: &str, bytes: usize) -> String {
+    let request = |pad: &str| {
+        json!({"query": query, "extensions": {"operationId": operation, "pad": pad}}).to_string()
+    };
+    request(&"x".repeat(bytes - request("").len()))
+}
+
+#[tokio::test]
+async fn a_large_request_begins_its_stream() {
+    let broker = Broker::start();
+    let body = padded(FOLLOW, "", 600 << 10);
+    let mut stream = Stream::open(broker.address, "POST", "/graphql", &[EVENTS, JSON], &body).await;
+    broker.peer().await.publish("s.a", 1).await;
+    assert_eq!(stream.message().await.json()["data"]["messages"]["payload"], 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_for_a_stream_leaves_the_stream_alone() {
+    let broker = Broker::start();
+    let token = http::fetch(broker.address, "PUT", "/graphql", &[], "").await.body;
+    let token = ("X-GraphQL-Event-Stream-Token", token.as_str());
+    let mut stream = Stream::open(broker.address, "GET", "/graphql", &[EVENTS, token], "").await;
+    let start = async |body: String| {
+        http::fetch(broker.address, "POST", "/graphql", &[JSON, token], &body).await
+    };
+    assert_eq!(start(padded(FOLLOW, "a", 200)).await.status, 202);
+    // A body may be so long, but on a stream there are words around it.
+    let refused = start(padded("{ broker { node } }", "b", MESSAGE_BYTES)).await;
+    assert_eq!(refused.status, 413, "{refused:?}");
+    broker.peer().await.publish("s.a", 1).await;
+    let event = stream.message().await;
+    assert_eq!(event.json()["payload"]["data"]["messages"]["payload"], 1, "{event:?}");
+}
