@@ -35,7 +35,7 @@ pub enum Stream {
 pub(super) enum Socket {
     Tcp(TcpStream),
     Tls(Box<Tls>),
-    Other(Other),
+    Other(Box<Other>),
 }
 
 /// Most bytes that are held for a stream that takes none.
@@ -58,30 +58,33 @@ impl Socket {
             Stream::Tls(stream, session) => {
                 Self::Tls(Box::new(Tls::new(TcpStream::from_std(stream)?, *session)))
             }
-            Stream::Other(stream) => Self::Other(Other {
+            Stream::Other(stream) => Self::Other(Box::new(Other {
                 stream: RefCell::new(stream),
                 held: RefCell::default(),
                 reader: Cell::default(),
                 writer: Cell::default(),
                 is_over: Cell::new(false),
-            }),
+            })),
         })
     }
 
     /// Waits until there is something to read and reads it; 0 bytes are the end. The buffer is
     /// borrowed only while bytes are copied: all connections of a shard share it.
+    ///
+    /// Thousands of connections wait here, so what waits is as small as it can be.
     pub(super) async fn read(&self, into: &RefCell<Box<[u8]>>) -> io::Result<usize> {
-        match self {
+        poll_fn(|cx| match self {
             Self::Tcp(socket) => loop {
-                socket.readable().await?;
+                ready!(socket.poll_read_ready(cx))?;
                 match socket.try_read(&mut into.borrow_mut()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return read,
+                    read => return Poll::Ready(read),
                 }
             },
-            Self::Tls(tls) => tls.read(into).await,
-            Self::Other(other) => poll_fn(|cx| other.poll_read(cx, into)).await,
-        }
+            Self::Tls(tls) => tls.poll_read(cx, into),
+            Self::Other(other) => other.poll_read(cx, into),
+        })
+        .await
     }
 
     /// Writes what can be written at once.
@@ -107,11 +110,12 @@ impl Socket {
 
     /// Waits until more can be written.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.writable().await,
-            Self::Tls(tls) => tls.writable().await,
-            Self::Other(other) => poll_fn(|cx| other.poll_writable(cx)).await,
-        }
+        poll_fn(|cx| match self {
+            Self::Tcp(socket) => socket.poll_write_ready(cx),
+            Self::Tls(tls) => tls.poll_writable(cx),
+            Self::Other(other) => other.poll_writable(cx),
+        })
+        .await
     }
 
     /// Tells the peer that nothing more comes.

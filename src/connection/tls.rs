@@ -2,6 +2,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::io::{self, IoSlice, Read, Write};
+use std::task::{Context, Poll, ready};
 
 use rustls::ServerConnection;
 use socket2::SockRef;
@@ -24,13 +25,17 @@ impl Tls {
     }
 
     /// Reads as [`super::socket::Socket::read`] does.
-    pub(super) async fn read(&self, into: &RefCell<Box<[u8]>>) -> io::Result<usize> {
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        into: &RefCell<Box<[u8]>>,
+    ) -> Poll<io::Result<usize>> {
         loop {
             // The handshake, or the last record, may have brought more than was asked for.
             if let Some(count) = self.take_decrypted(&mut into.borrow_mut())? {
-                return Ok(count);
+                return Poll::Ready(Ok(count));
             }
-            self.socket.readable().await?;
+            ready!(self.socket.poll_read_ready(cx))?;
             self.receive()?;
         }
     }
@@ -76,8 +81,8 @@ impl Tls {
     }
 
     /// Waits until the socket takes more.
-    pub(super) async fn writable(&self) -> io::Result<()> {
-        self.socket.writable().await
+    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_write_ready(cx)
     }
 
     /// Says that nothing more comes, in TLS and in TCP.
