@@ -249,12 +249,14 @@ pub(in crate::server) fn stop(app: &App, request: &HttpRequest) -> Response {
     let Some(name) = Parameters::of(request.uri()).operation_id else {
         return refuse(StatusCode::BAD_REQUEST, "say which operation: parameter operationId");
     };
-    let number = reservation.operations.lock().release_name(&name);
+    let number = reservation.operations.lock().numbers.get(name.as_str()).copied();
     // An operation that has ended by itself needs no stop.
-    if let Some(number) = number
-        && reservation.sender.complete(number).is_err()
-    {
-        return refusal(Answer::unavailable("too much waits for this stream, or it has ended"));
+    if let Some(number) = number {
+        if reservation.sender.complete(number).is_err() {
+            return refusal(Answer::unavailable("too much waits for this stream, or it has ended"));
+        }
+        // Not before: a client that has to try again still needs the name.
+        reservation.operations.lock().release(number);
     }
     StatusCode::OK.into_response()
 }
@@ -274,12 +276,6 @@ impl Operations {
         let name = self.names.remove(&number)?;
         self.numbers.remove(&name);
         Some(name)
-    }
-
-    fn release_name(&mut self, name: &str) -> Option<u64> {
-        let number = self.numbers.remove(name)?;
-        self.names.remove(&number);
-        Some(number)
     }
 }
 
