@@ -33,6 +33,10 @@ impl Gate {
             let reason = "pages of this origin may not call the broker; allow it with --origin";
             return Err(Answer::refuse(StatusCode::FORBIDDEN, reason));
         }
+        if origin::is_blind(headers) {
+            let reason = "a page of another host must ask in the mode cors";
+            return Err(Answer::refuse(StatusCode::FORBIDDEN, reason));
+        }
         // By TLS, a name that is not ours has no certificate either.
         if request.method() == Method::GET
             && app.options.tls.is_none()

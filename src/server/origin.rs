@@ -35,6 +35,15 @@ pub(super) fn is_allowed(
     }
 }
 
+/// Is it a request that a foreign page makes without seeing the answer, as for an image? It has no
+/// `Origin`; browsers tell it by other headers (Fetch Metadata) to hosts with TLS and to loopback.
+pub(super) fn is_blind(headers: &HeaderMap) -> bool {
+    let is = |name, value: &str| headers.get(name).is_some_and(|found| found == value);
+    !headers.contains_key(ORIGIN)
+        && is("sec-fetch-mode", "no-cors")
+        && (is("sec-fetch-site", "cross-site") || is("sec-fetch-site", "same-site"))
+}
+
 /// May a GET be answered that names no `Origin`? Browsers leave it out when a page asks its own
 /// host, so the page whose name is made to resolve to 127.0.0.1 is known by that name only.
 pub(super) fn may_read(

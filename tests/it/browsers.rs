@@ -64,3 +64,28 @@ async fn who_would_rather_speak_http2_is_answered_by_http1() {
         assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"data":{"a":"Query"}}"#));
     }
 }
+
+/// A page may send a GET anywhere without asking, as for an image: it sees no answer, but a stream
+/// would join a room, and take the place of another client.
+#[tokio::test]
+async fn a_foreign_page_opens_no_stream_by_the_way() {
+    let broker = Broker::start();
+    let join = "subscription { join(topic: \"room\") { kind } }";
+    let path = format!("/graphql{}", query_string(&[("query", join)]));
+    let head = "Host: localhost\r\nAccept: text/event-stream\r\nSec-Fetch-Mode: no-cors";
+    for path in [path.as_str(), "/topics/room"] {
+        for site in ["cross-site", "same-site"] {
+            let answer = get(&broker, path, &format!("{head}\r\nSec-Fetch-Site: {site}")).await;
+            assert_eq!(answer.status, 403, "{path} {site}: {answer:?}");
+        }
+    }
+    // Links may lead here, and the page of the broker itself may do all.
+    let path = format!("/graphql{}", query_string(&[("query", "{ a: __typename }")]));
+    for fetch in [
+        "Mode: navigate\r\nSec-Fetch-Site: cross-site",
+        "Mode: no-cors\r\nSec-Fetch-Site: same-origin",
+    ] {
+        let answer = get(&broker, &path, &format!("Host: localhost\r\nSec-Fetch-{fetch}")).await;
+        assert_eq!(answer.status, 200, "{fetch}: {answer:?}");
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! A reservation is a connection whose results wait, within its bounds, until they are fetched.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::extract::{Query, Request as HttpRequest};
@@ -139,14 +139,16 @@ pub(in crate::server) async fn reserve(app: &Arc<App>, asker: Asker) -> Response
         unopened: Mutex::new(Some((receiver, place))),
         operations: Mutex::default(),
     });
-    app.reservations.by_token.insert(token.clone(), reservation.clone());
-    tokio::spawn(expire(app.clone(), token.clone(), reservation));
+    // Not kept by its clock: a stream that ends earlier takes its connection along at once.
+    tokio::spawn(expire(app.clone(), token.clone(), Arc::downgrade(&reservation)));
+    app.reservations.by_token.insert(token.clone(), reservation);
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
     (StatusCode::CREATED, headers, String::from(token)).into_response()
 }
 
-async fn expire(app: Arc<App>, token: Box<str>, reservation: Arc<Reservation>) {
+async fn expire(app: Arc<App>, token: Box<str>, reservation: Weak<Reservation>) {
     tokio::time::sleep(OPEN_WITHIN).await;
+    let Some(reservation) = reservation.upgrade() else { return };
     let unopened = reservation.unopened.lock().take();
     if unopened.is_some() {
         app.reservations.by_token.remove(&token);
@@ -247,12 +249,14 @@ pub(in crate::server) fn stop(app: &App, request: &HttpRequest) -> Response {
     let Some(name) = Parameters::of(request.uri()).operation_id else {
         return refuse(StatusCode::BAD_REQUEST, "say which operation: parameter operationId");
     };
-    let number = reservation.operations.lock().release_name(&name);
+    let number = reservation.operations.lock().numbers.get(name.as_str()).copied();
     // An operation that has ended by itself needs no stop.
-    if let Some(number) = number
-        && reservation.sender.complete(number).is_err()
-    {
-        return refusal(Answer::unavailable("too much waits for this stream, or it has ended"));
+    if let Some(number) = number {
+        if reservation.sender.complete(number).is_err() {
+            return refusal(Answer::unavailable("too much waits for this stream, or it has ended"));
+        }
+        // Not before: a client that has to try again still needs the name.
+        reservation.operations.lock().release(number);
     }
     StatusCode::OK.into_response()
 }
@@ -272,12 +276,6 @@ impl Operations {
         let name = self.names.remove(&number)?;
         self.numbers.remove(&name);
         Some(name)
-    }
-
-    fn release_name(&mut self, name: &str) -> Option<u64> {
-        let number = self.numbers.remove(name)?;
-        self.names.remove(&number);
-        Some(number)
     }
 }
 
