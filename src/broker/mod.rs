@@ -185,7 +185,8 @@ impl Broker {
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Is a shard too far behind for more publishes?
+    pub fn is_full(&self) -> bool {
         self.feeds.inboxes().iter().any(|inbox| inbox.waiting() >= INBOX_EVENTS_MAX)
     }
 

@@ -109,7 +109,10 @@ impl Shard {
     /// Reads until the connection is gone.
     async fn read(self: Rc<Self>, key: Key, socket: Rc<Socket>, mut early: Vec<u8>) {
         loop {
-            self.may_take(key).await;
+            if self.must_wait(key) {
+                // Seldom, and large: boxed, so that those who wait for their sockets stay small.
+                Box::pin(self.may_take(key)).await;
+            }
             if !early.is_empty() {
                 let Some(used) = self.received(key, &mut early) else { return };
                 early.drain(..used);
@@ -126,6 +129,15 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Must more input wait?
+    fn must_wait(&self, key: Key) -> bool {
+        let has_room = {
+            let mut state = self.state.borrow_mut();
+            state.connection(key).is_none_or(|connection| connection.has_room(&self.options))
+        };
+        !has_room || self.broker.is_full() || self.is_busy(key).is_some()
     }
 
     /// Who pipelines more than the engine answers waits: its socket fills, not our memory.
