@@ -181,7 +181,7 @@ impl Host {
             assert!(feed.select.filters.matches(&message.topic));
             let encoded = self.broker.encode(&feed, message);
             check_response(Some(encoded.bytes().to_vec()));
-            check_response(Some(encoded.with_dropped(3)));
+            check_response(Some(encoded.for_one(3, None)));
             if let Some(conflater) = &mut conflater {
                 conflater.offer(message, Instant::now());
                 conflater.repeats(message, encoded.data(), Instant::now());

@@ -1,6 +1,6 @@
 //! `maxPerSecond` and `distinct`: which messages of a subscription go out, and when.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use crate::message::Message;
+use crate::message::cursor::{Cursor, Sequence};
 use crate::plan::Pace;
 
 /// Keys whose last time or value is remembered, for one subscription. Of more keys than these one
@@ -23,6 +24,10 @@ pub struct Conflater {
     /// Keys by the time from which they may be sent again; entries of a key that has moved on
     /// since are skipped.
     due: VecDeque<(Instant, Box<str>)>,
+    /// The messages that are held back.
+    held: BTreeSet<Sequence>,
+    /// The newest message that came.
+    seen: Option<Cursor>,
 }
 
 /// What is known of one conflation key.
@@ -57,17 +62,23 @@ impl Conflater {
             distinct: pace.distinct,
             keys: FxHashMap::default(),
             due: VecDeque::new(),
+            held: BTreeSet::new(),
+            seen: None,
         })
     }
 
     /// A message of the feed came.
     pub fn offer(&mut self, message: &Arc<Message>, now: Instant) -> Offer {
         let Some(interval) = self.interval else { return Offer::Send };
+        self.seen = Some(message.cursor);
         let name = message.conflation_key();
         if let Some(key) = self.keys.get_mut(name)
             && now < key.free_from
         {
-            let conflated = key.waiting.replace(message.clone()).is_some();
+            let replaced = key.waiting.replace(message.clone());
+            self.held.insert(message.cursor.sequence);
+            let conflated =
+                replaced.is_some_and(|before| self.held.remove(&before.cursor.sequence));
             return Offer::Wait { conflated };
         }
         self.occupy(name.into(), now + interval, now);
@@ -83,6 +94,7 @@ impl Conflater {
                 continue;
             };
             if let Some(message) = key.waiting.take() {
+                self.held.remove(&message.cursor.sequence);
                 self.occupy(name, now + interval, now);
                 return Some(message);
             }
@@ -93,9 +105,18 @@ impl Conflater {
         None
     }
 
-    /// Does a message wait for its time? Looks at up to 10,000 keys: asked at keep-alives only.
+    /// Does a message wait for its time?
     pub fn holds_back(&self) -> bool {
-        self.keys.values().any(|key| key.waiting.is_some())
+        !self.held.is_empty()
+    }
+
+    /// Where a subscriber goes on who has got everything that was sent so far: before the oldest
+    /// message that is held back, though newer ones of other keys were sent. `None` without
+    /// `maxPerSecond`: then it is the place of the last message.
+    pub fn position(&self) -> Option<Cursor> {
+        let seen = self.seen?;
+        let oldest = self.held.first().map(|held| Sequence(held.0.saturating_sub(1)));
+        Some(Cursor { sequence: oldest.unwrap_or(seen.sequence), ..seen })
     }
 
     /// When [`release`](Self::release) has something to do. May change after every call.
@@ -190,8 +211,10 @@ mod tests {
         assert_eq!(conflater.offer(&message("a", 3), at(20)), Offer::Wait { conflated: false });
         assert_eq!(conflater.offer(&message("a", 4), at(99)), Offer::Wait { conflated: true });
         assert_eq!(conflater.deadline(), Some(at(100)));
+        assert_eq!(conflater.position().map(|cursor| cursor.sequence), Some(Sequence(3)));
         assert!(release(&mut conflater, at(99)).is_empty());
         assert_eq!(release(&mut conflater, at(100)), [4]);
+        assert_eq!(conflater.position().map(|cursor| cursor.sequence), Some(Sequence(4)));
         assert_eq!(conflater.offer(&message("a", 5), at(150)), Offer::Wait { conflated: false });
         assert_eq!(release(&mut conflater, at(500)), [5]);
         assert!(release(&mut conflater, at(900)).is_empty());

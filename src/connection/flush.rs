@@ -182,8 +182,8 @@ impl Shard {
                 let Some(operation) = operation else { return };
                 let head = &operation.head;
                 let dropped = std::mem::take(&mut operation.dropped);
-                if dropped > 0 {
-                    let body = shared.encoded.with_dropped(dropped);
+                if dropped > 0 || shared.position.is_some() {
+                    let body = shared.encoded.for_one(dropped, shared.position);
                     write_result(head, &body, NEXT_TAIL, out);
                 } else if let Some(compression) = connection.compression
                     && let Some(deflated) = compression.deflated(&shared, &self.deflater)

@@ -12,7 +12,7 @@ use super::shard::Shard;
 use super::splice::frame_bytes;
 use super::state::{Connection, Key, State};
 use super::timer::Timers;
-use crate::broker::conflate::Offer;
+use crate::broker::conflate::{Conflater, Offer};
 use crate::broker::delivery::Event;
 use crate::broker::feed::{Feed, FeedId};
 use crate::broker::topics::Overflow;
@@ -89,6 +89,7 @@ impl State {
                 encoded: shard.broker.encode(&members.feed, &event.message),
                 message: event.message.clone(),
                 overflow: event.topic.overflow,
+                position: None,
             });
             for place in &members.list {
                 // Who leaves is taken off the list first, so the connection is always there.
@@ -162,7 +163,11 @@ impl Push<'_> {
         {
             return false;
         }
-        let deflated = connection.compression.and_then(|compression| {
+        let own = pace.as_ref().and_then(|pace| placed(shared, &pace.conflater));
+        let shared = own.as_ref().unwrap_or(shared);
+        // One subscriber's own goes out as it is.
+        let shares = connection.compression.filter(|_| own.is_none());
+        let deflated = shares.and_then(|compression| {
             let deflated = compression.deflated(shared, &self.shard.deflater)?;
             Some(compression.payload_bytes(head, deflated))
         });
@@ -197,6 +202,20 @@ impl Push<'_> {
         }
         pushed.is_ok()
     }
+}
+
+/// The result with the position of a subscriber for whom other messages are held back.
+fn placed(shared: &Shared, conflater: &Conflater) -> Option<Rc<Shared>> {
+    let position = conflater.position()?;
+    if !shared.encoded.has_cursor() || position == shared.message.cursor {
+        return None;
+    }
+    Some(Rc::new(Shared {
+        encoded: shared.encoded.clone(),
+        message: shared.message.clone(),
+        overflow: shared.overflow,
+        position: Some(position),
+    }))
 }
 
 /// The difference as the gauge takes it.

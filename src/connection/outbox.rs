@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use super::operation::Slot;
 use crate::broker::topics::Overflow;
 use crate::message::Message;
+use crate::message::cursor::Cursor;
 use crate::plan::projection::Encoded;
 
 /// The bounds of an outbox, for the results of subscriptions; a single one may be larger when no
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) message: Arc<Message>,
     /// What may happen to it when the subscriber is slow.
     pub(super) overflow: Overflow,
+    /// Of one subscriber: where it goes on with this result, if not after the message.
+    pub(super) position: Option<Cursor>,
 }
 
 /// One thing to write.

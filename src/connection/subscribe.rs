@@ -153,7 +153,8 @@ impl Shard {
             }
             let encoded = self.broker.encode(feed, message);
             let overflow = self.broker.overflow(&message.topic);
-            let shared = Rc::new(Shared { encoded, message: message.clone(), overflow });
+            let shared =
+                Rc::new(Shared { encoded, message: message.clone(), overflow, position: None });
             delivered += u64::from(self.offer_result(&mut state, key, slot, &shared, now));
             taken += 1;
         }

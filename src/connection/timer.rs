@@ -182,7 +182,7 @@ impl Shard {
             let Some(message) = pace.conflater.release(now) else { break };
             let overflow = self.broker.overflow(&message.topic);
             let encoded = self.broker.encode(&pace.feed, &message);
-            let shared = Rc::new(Shared { encoded, message, overflow });
+            let shared = Rc::new(Shared { encoded, message, overflow, position: None });
             let sent = self.push_result(state, key, slot, &shared, now);
             self.broker.counters().count_delivered(u64::from(sent), now);
             self.close_slow(state);

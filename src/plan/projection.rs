@@ -113,10 +113,16 @@ impl Encoded {
         form.get_or_init(|| make(&self.bytes)).as_deref()
     }
 
-    /// The result for a subscriber who missed `dropped` messages before it.
-    pub fn with_dropped(&self, dropped: u64) -> Vec<u8> {
+    /// Does it tell its position?
+    pub fn has_cursor(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    /// The result for a subscriber who missed `dropped` messages before it, or whose position
+    /// with it is not that of the message.
+    pub fn for_one(&self, dropped: u64, position: Option<Cursor>) -> Vec<u8> {
         let mut out = self.data().to_vec();
-        extensions(self.cursor, dropped, &mut out);
+        extensions(self.cursor.map(|own| position.unwrap_or(own)), dropped, &mut out);
         out
     }
 }

@@ -172,3 +172,33 @@ async fn distinct_is_by_subscription_and_counts_no_loss() {
         assert_eq!(result["extensions"].as_object().unwrap().len(), 1, "{result}");
     }
 }
+
+#[tokio::test]
+async fn a_resume_gets_what_was_held_back_when_the_connection_broke() {
+    let broker = Broker::start();
+    let resuming = json!({"resume": true});
+    let mut publisher = broker.peer().await;
+    let mut peer = Peer::connect_with(broker.address, &resuming).await;
+    let id = peer.follow("topics: \"held.*\", maxPerSecond: 0.01").await;
+    peer.settle().await;
+    // The second value of a is held back, and b comes before it.
+    let mut cursors = Vec::new();
+    for (key, number) in [("a", 1), ("a", 2), ("b", 3)] {
+        let topic = format!("held.{key}");
+        cursors.push(publisher.publish(&topic, number).await["cursor"].clone());
+    }
+    let mut position = Value::Null;
+    for expected in [1, 3] {
+        let result = peer.next(&id).await;
+        assert_eq!(result["data"]["messages"]["payload"], expected);
+        position = result["extensions"]["cursor"].clone();
+    }
+    assert_eq!(position, cursors[0], "what is held back lies behind the position");
+    drop(peer);
+    let mut peer = Peer::connect_with(broker.address, &resuming).await;
+    let query = "subscription { messages(topics: \"held.*\") { payload } }";
+    let id = peer.start_with(json!({"query": query, "extensions": {"after": position}})).await;
+    for expected in [2, 3] {
+        assert_eq!(peer.next(&id).await["data"]["messages"]["payload"], expected);
+    }
+}

@@ -22,7 +22,12 @@ fn shared(number: u64, key: u8, overflow: Overflow) -> Rc<Shared> {
     let published_at = Timestamp::from_micros(0);
     let message = Message::new(draft, Place { cursor, previous: None, published_at });
     let encoded = Projection::new([Piece::Text("{}".into())], false).encode(&message);
-    Rc::new(Shared { encoded: Arc::new(encoded), message: Arc::new(message), overflow })
+    Rc::new(Shared {
+        encoded: Arc::new(encoded),
+        message: Arc::new(message),
+        overflow,
+        position: None,
+    })
 }
 
 #[derive(Debug, Clone)]
