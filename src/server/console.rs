@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
@@ -27,10 +27,21 @@ pub(super) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Respon
     serve(&path, &headers)
 }
 
+/// Another method than GET on a path of the console, or on one that is none.
+pub(super) async fn other(Path(path): Path<String>) -> Response {
+    match Files::get(&path) {
+        Some(_) => (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response(),
+        None => not_found(),
+    }
+}
+
+fn not_found() -> Response {
+    let apis = "not found; the API is at /graphql, topics are at /topics/NAME\n";
+    (StatusCode::NOT_FOUND, apis).into_response()
+}
+
 fn serve(path: &str, headers: &HeaderMap) -> Response {
-    let Some(file) = Files::get(path) else {
-        return (StatusCode::NOT_FOUND, "not found; the API is at /graphql\n").into_response();
-    };
+    let Some(file) = Files::get(path) else { return not_found() };
     let tag = etag(&file);
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return StatusCode::NOT_MODIFIED.into_response();

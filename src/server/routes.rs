@@ -15,7 +15,7 @@ pub(super) fn public(app: Arc<App>) -> Router {
         .route("/graphql", any(upgrade::or_http).layer(body))
         .route("/topics/{name}", any(plain::serve).layer(body))
         .route("/", get(console::index))
-        .route("/{*file}", get(console::file))
+        .route("/{*file}", get(console::file).fallback(console::other))
         .with_state(app)
 }
 

@@ -345,7 +345,7 @@ fn http() -> Vec<Case> {
             "query",
         ),
         Case(
-            Http("GET /nothing HTTP/1.1\nHost: localhost\nConnection: close\n\n"),
+            Http("POST /topics/a/b HTTP/1.1\nHost: localhost\nConnection: close\n\n"),
             Status(404),
             "/graphql",
         ),
