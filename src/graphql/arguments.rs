@@ -75,7 +75,7 @@ impl<'a> Arguments<'a> {
     /// A number that is not null.
     pub fn float(&self, name: &str) -> Option<f64> {
         match self.get(name) {
-            Some(Value::Float(number)) => Some(*number),
+            Some(Value::Float(number)) => number.as_f64(),
             _ => None,
         }
     }

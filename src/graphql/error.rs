@@ -34,8 +34,8 @@ pub enum SchemaError {
         /// Where.
         position: Pos,
     },
-    /// Interfaces and unions have no place in a message.
-    #[error("{position}: `{name}` is an interface or a union; declare an object type")]
+    /// Interfaces have no place in a message.
+    #[error("{position}: `{name}` is an interface; declare an object type")]
     Abstract {
         /// The type.
         name: String,

@@ -7,13 +7,15 @@ use std::borrow::Cow;
 
 use async_graphql_value::{Name, Value as Literal};
 use serde::Deserialize;
+use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::error::{Error, Segment};
 use super::raw;
-use super::types::{Input, Kind, Scalar, Shape, Type, TypeId, Types};
+use super::types::{Input, Inputs, Kind, Scalar, Shape, Type, TypeId, Types};
 use super::variables::Variables;
 use crate::message::json::Json;
+use crate::message::time::Timestamp;
 
 /// A value that fits its type.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +26,8 @@ pub enum Value<'a> {
     Boolean(bool),
     /// `Int`
     Int(i32),
-    /// `Float`; finite.
-    Float(f64),
+    /// `Float`: a finite number, with the digits that were sent.
+    Float(Number),
     /// A string, an `ID`, or the name of an enum's value.
     Text(Cow<'a, str>),
     /// A JSON scalar.
@@ -186,15 +188,25 @@ impl<'a> Coercion<'a> {
                 let is_one = |name: &str| values.iter().any(|one| **one == *name);
                 enum_name(source).filter(|name| is_one(name)).map(Value::Text)
             }
-            Kind::Input(declared) => {
-                fields_of(source).map(|given| Value::Object(self.fields(declared, &given)))
-            }
-            Kind::Object(_) => None,
+            Kind::Input(declared) => fields_of(source).map(|given| {
+                let fields = self.fields(&declared.fields, &given);
+                self.check_one_of(declared, &fields);
+                Value::Object(fields)
+            }),
+            Kind::Object(_) | Kind::Union(_) => None,
         };
         value.unwrap_or_else(|| {
             self.fault(&format!("{} cannot represent {}", named.name, source.excerpt()));
             Value::Null
         })
+    }
+
+    /// Exactly one field, and not null (specification, section 3.10.1).
+    fn check_one_of(&mut self, declared: &Inputs, fields: &[(&str, Value<'_>)]) {
+        if declared.is_one_of && !matches!(fields, [(_, value)] if *value != Value::Null) {
+            let names = declared.fields.iter().map(|field| &*field.name).collect::<Vec<_>>();
+            self.fault(&format!("must have exactly one of {}, not null", names.join(", ")));
+        }
     }
 
     fn json(&self, source: Source<'a>) -> Result<Json, String> {
@@ -207,7 +219,7 @@ impl<'a> Coercion<'a> {
 
     fn fault(&mut self, message: &str) {
         // A list of a million wrong items needs no million messages.
-        const FAULTS_MAX: usize = 20;
+        const FAULTS_MAX: usize = 100;
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault { path: self.path.clone(), message: message.to_owned() });
         }
@@ -263,6 +275,10 @@ fn enum_name(source: Source<'_>) -> Option<Cow<'_, str>> {
 fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
     match scalar {
         Scalar::String => text(source).map(Value::Text),
+        Scalar::DateTime => {
+            let time = Timestamp::parse(&text(source)?).ok()?;
+            Some(Value::Text(time.to_string().into()))
+        }
         Scalar::Id => {
             let text = text(source).or_else(|| {
                 let number = number(source)?;
@@ -285,7 +301,11 @@ fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
             };
             whole.or_else(from_float).map(Value::Int)
         }
-        Scalar::Float => number(source)?.as_f64().filter(|f| f.is_finite()).map(Value::Float),
+        Scalar::Float => {
+            let number = number(source)?;
+            let is_finite = number.as_f64().is_some_and(f64::is_finite);
+            is_finite.then_some(Value::Float(number))
+        }
         Scalar::Json => None,
     }
 }
@@ -298,11 +318,11 @@ fn text(source: Source<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-fn number(source: Source<'_>) -> Option<serde_json::Number> {
+fn number(source: Source<'_>) -> Option<Number> {
     match source {
         Source::Literal(Literal::Number(number)) => Some(number.clone()),
         Source::Literal(_) => None,
-        Source::Json(json) => serde_json::Number::deserialize(json).ok(),
+        Source::Json(json) => Number::deserialize(json).ok(),
     }
 }
 

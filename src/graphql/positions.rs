@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
                     return;
                 };
                 for (name, value) in fields {
-                    if let Some(input) = declared.iter().find(|input| *input.name == **name) {
+                    if let Some(input) = declared.fields.iter().find(|input| *input.name == **name) {
                         self.input(input, value, position);
                     }
                 }
