@@ -56,19 +56,60 @@ pub struct Fault {
     pub message: String,
 }
 
-impl Fault {
-    /// The error, in a sentence about the argument or variable; `is_payload`: that is a payload.
-    pub fn error(&self, argument: &str, is_payload: bool, message: String) -> Error {
-        let is_key =
-            |segment: &Segment| matches!(segment, Segment::Key(key) if **key == *"payload");
-        let within = match self.path.iter().position(is_key) {
-            _ if is_payload => self.path.get(..),
-            at => at.and_then(|at| self.path.get(at + 1..)),
-        };
-        match within {
-            Some(path) => Error::payload(path, &self.message, message).with("argument", argument),
-            None => Error::argument(argument, message),
+/// What of the arguments of a field is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// What is called `payload`, if anything.
+    Named,
+    /// The argument of this name.
+    Argument(Box<str>),
+    /// The items of the argument of this name.
+    Items(Box<str>),
+}
+
+impl Payload {
+    /// The part of a path from a field's arguments on that lies within a payload.
+    fn within<'p>(&self, path: &'p [Segment]) -> Option<&'p [Segment]> {
+        let is_key = |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if **key == *name);
+        match self {
+            Self::Named => {
+                let at = path.iter().position(|segment| is_key(segment, "payload"))?;
+                path.get(at + 1..)
+            }
+            Self::Argument(name) => is_key(path.first()?, name).then(|| &path[1..]),
+            Self::Items(name) => {
+                let inside = is_key(path.first()?, name).then(|| &path[1..])?;
+                match inside {
+                    [Segment::Index(_), inside @ ..] => Some(inside),
+                    whole => Some(whole),
+                }
+            }
         }
+    }
+
+    /// The errors that these faults are, each with its sentence and its path from the arguments
+    /// on: those within a payload are one error with all of them.
+    pub fn errors(
+        &self,
+        argument: &str,
+        faults: Vec<(Vec<Segment>, String, String)>,
+    ) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let mut first = None;
+        let mut within = Vec::new();
+        for (path, message, sentence) in faults {
+            match self.within(&path) {
+                Some(inside) => {
+                    within.push((inside.to_vec(), message));
+                    first.get_or_insert(sentence);
+                }
+                None => errors.push(Error::argument(argument, sentence)),
+            }
+        }
+        if let Some(sentence) = first {
+            errors.insert(0, Error::payload(&within, sentence).with("argument", argument));
+        }
+        errors
     }
 }
 
@@ -175,6 +216,7 @@ impl<'a> Coercion<'a> {
     fn named(&mut self, id: TypeId, source: Source<'a>) -> Value<'a> {
         let types = self.types;
         let named = types.named(id);
+        let mut right = String::new();
         let value = match &named.kind {
             Kind::Scalar(Scalar::Json) => match self.json(source) {
                 Ok(json) => Some(Value::Json(json)),
@@ -183,9 +225,15 @@ impl<'a> Coercion<'a> {
                     return Value::Null;
                 }
             },
-            Kind::Scalar(scalar) => scalar_value(*scalar, source),
+            Kind::Scalar(scalar) => {
+                if *scalar == Scalar::DateTime {
+                    right = "; write it by RFC 3339, as in \"2026-11-21T14:30:00Z\"".to_owned();
+                }
+                scalar_value(*scalar, source)
+            }
             Kind::Enum(values) => {
                 let is_one = |name: &str| values.iter().any(|one| **one == *name);
+                right = format!("; it must be one of {}", values.join(", "));
                 enum_name(source).filter(|name| is_one(name)).map(Value::Text)
             }
             Kind::Input(declared) => fields_of(source).map(|given| {
@@ -196,7 +244,7 @@ impl<'a> Coercion<'a> {
             Kind::Object(_) | Kind::Union(_) => None,
         };
         value.unwrap_or_else(|| {
-            self.fault(&format!("{} cannot represent {}", named.name, source.excerpt()));
+            self.fault(&format!("{} cannot represent {}{right}", named.name, source.excerpt()));
             Value::Null
         })
     }

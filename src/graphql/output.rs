@@ -17,7 +17,6 @@ pub fn broker(services: &Services) -> Node {
     // Every cursor begins with the epoch of its log.
     let epoch = head.split('-').next().unwrap_or_default();
     Node::Object(
-        "Broker",
         vec![
             ("version", Node::text(env!("CARGO_PKG_VERSION"))),
             ("node", Node::text(broker.node())),
@@ -32,7 +31,6 @@ pub fn broker(services: &Services) -> Node {
 /// `Topic`
 pub fn topic(report: &TopicReport) -> Node {
     Node::Object(
-        "Topic",
         vec![
             ("name", Node::text(report.topic.as_str())),
             ("messages", Node::count(report.messages)),
@@ -52,35 +50,27 @@ pub fn topic(report: &TopicReport) -> Node {
 /// `TopicConnection`
 pub fn topics(page: &TopicPage, has_previous: bool) -> Node {
     let items = page.topics.iter().map(|report| (topic(report), Node::text(report.topic.as_str())));
-    connection(["TopicConnection", "TopicEdge"], items, page.has_next, has_previous)
+    connection(items, page.has_next, has_previous)
 }
 
 /// `MessageConnection`
 pub fn messages(page: &Page) -> Node {
     let items = page.messages.iter();
     let items = items.map(|message| (Node::Message(message.clone()), Node::plain(message.cursor)));
-    let names = ["MessageConnection", "MessageEdge"];
-    connection(names, items, page.has_next, page.has_previous)
+    connection(items, page.has_next, page.has_previous)
 }
 
 /// `ConnectionConnection`
 pub fn connections(page: &ConnectionPage, has_previous: bool) -> Node {
     let items = page.connections.iter().map(|report| (client(report), Node::text(&report.id)));
-    let names = ["ConnectionConnection", "ConnectionEdge"];
-    let node = connection(names, items, page.has_next, has_previous);
-    match node {
-        Node::Object(name, mut fields) => {
-            fields.push(("totalCount", Node::count(page.total)));
-            Node::Object(name, fields)
-        }
-        other => other,
-    }
+    let mut fields = connection_fields(items, page.has_next, has_previous);
+    fields.push(("totalCount", Node::count(page.total)));
+    Node::Object(fields)
 }
 
 /// `Member`
 pub fn member(member: &Member) -> Node {
     Node::Object(
-        "Member",
         vec![
             ("connection", Node::text(&member.connection)),
             ("subject", Node::optional_text(member.subject.as_deref())),
@@ -99,7 +89,6 @@ pub fn presence_event(event: &PresenceEvent) -> Node {
         PresenceKind::Left => "LEFT",
     };
     Node::Object(
-        "PresenceEvent",
         vec![("kind", Node::plain(kind)), ("member", member(&event.member))],
     )
 }
@@ -113,7 +102,6 @@ pub fn stats(stats: &Stats, at: Timestamp, before: &HistogramSnapshot) -> Node {
         Node::float(seconds.min(LONGEST_SECONDS) * 1e3)
     };
     Node::Object(
-        "Stats",
         vec![
             ("at", Node::plain(at)),
             ("connections", Node::count(stats.connections)),
@@ -135,7 +123,6 @@ pub fn stats(stats: &Stats, at: Timestamp, before: &HistogramSnapshot) -> Node {
 /// `Connection`
 fn client(report: &ConnectionReport) -> Node {
     Node::Object(
-        "Connection",
         vec![
             ("id", Node::text(&report.id)),
             ("subject", Node::optional_text(report.subject.as_deref())),
@@ -151,14 +138,20 @@ fn client(report: &ConnectionReport) -> Node {
 
 /// A connection of Relay's.
 fn connection(
-    [name, edge]: [&'static str; 2],
     items: impl Iterator<Item = (Node, Node)>,
     has_next: bool,
     has_previous: bool,
 ) -> Node {
+    Node::Object(connection_fields(items, has_next, has_previous))
+}
+
+fn connection_fields(
+    items: impl Iterator<Item = (Node, Node)>,
+    has_next: bool,
+    has_previous: bool,
+) -> Vec<(&'static str, Node)> {
     let (nodes, cursors): (Vec<Node>, Vec<Node>) = items.unzip();
     let page_info = Node::Object(
-        "PageInfo",
         vec![
             ("hasNextPage", Node::flag(has_next)),
             ("hasPreviousPage", Node::flag(has_previous)),
@@ -168,12 +161,9 @@ fn connection(
     );
     let edges = nodes.iter().cloned().zip(cursors);
     let edges =
-        edges.map(|(node, cursor)| Node::Object(edge, vec![("node", node), ("cursor", cursor)]));
+        edges.map(|(node, cursor)| Node::Object(vec![("node", node), ("cursor", cursor)]));
     let edges = Node::List(edges.collect());
-    Node::Object(
-        name,
-        vec![("edges", edges), ("nodes", Node::List(nodes)), ("pageInfo", page_info)],
-    )
+    vec![("edges", edges), ("nodes", Node::List(nodes)), ("pageInfo", page_info)]
 }
 
 /// A count where the schema has a `Float`.

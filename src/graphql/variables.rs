@@ -5,7 +5,7 @@ use async_graphql_value::Value as Literal;
 use serde_json::value::RawValue;
 
 use super::error::{Error, Segment};
-use super::input::{Coercion, Fault, Source, Value};
+use super::input::{Coercion, Fault, Payload, Source, Value};
 use super::raw;
 use super::types::{Type, Types};
 
@@ -20,8 +20,9 @@ pub struct Definition {
     pub ty_text: Box<str>,
     /// The value when none is given.
     pub default: Option<Literal>,
-    /// It is published as a payload, or as a part of one.
-    pub is_payload: bool,
+    /// Where it stands in the arguments of a field of the root, if it does, and what of them is
+    /// published.
+    pub place: Option<(Vec<Segment>, Payload)>,
     /// Where it is declared.
     pub position: Pos,
 }
@@ -50,7 +51,7 @@ impl<'a> Variables<'a> {
                 Some(source) => {
                     let mut coercion = Coercion::new(types, NONE);
                     values.push((&*definition.name, coercion.value(&definition.ty, source)));
-                    errors.extend(coercion.finish().iter().map(|fault| wrong(definition, fault)));
+                    errors.extend(wrong(definition, coercion.finish()));
                 }
                 None if definition.ty.required => errors.push(missing(definition)),
                 None => {}
@@ -65,12 +66,21 @@ impl<'a> Variables<'a> {
     }
 }
 
-fn wrong(definition: &Definition, fault: &Fault) -> Error {
+fn wrong(definition: &Definition, faults: Vec<Fault>) -> impl Iterator<Item = Error> {
     let name = &definition.name;
-    let place =
-        if fault.path.is_empty() { String::new() } else { format!(" at {}", at(name, fault)) };
-    let message = format!(r#"Variable "${name}" got an invalid value{place}: {}"#, fault.message);
-    fault.error(name, definition.is_payload, message).at(definition.position)
+    let (place, payload) = match &definition.place {
+        Some((place, payload)) => (place.as_slice(), payload),
+        None => ([].as_slice(), &Payload::Named),
+    };
+    let faults = faults.into_iter().map(|fault| {
+        let within =
+            if fault.path.is_empty() { String::new() } else { format!(" at {}", at(name, &fault)) };
+        let sentence =
+            format!(r#"Variable "${name}" got an invalid value{within}: {}"#, fault.message);
+        ([place, &fault.path].concat(), fault.message, sentence)
+    });
+    let errors = payload.errors(name, faults.collect());
+    errors.into_iter().map(|error| error.at(definition.position))
 }
 
 fn missing(definition: &Definition) -> Error {
