@@ -14,6 +14,7 @@ pub mod presence;
 pub mod recent;
 pub mod report;
 pub mod routes;
+pub mod rules;
 pub mod stats;
 pub mod topics;
 pub mod trie;
@@ -35,8 +36,9 @@ use admission::Admission;
 use catch_up::{CatchUp, Step};
 use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
 use presence::Presence;
+use rules::{Overflow, TopicRule};
 use stats::Counters;
-use topics::{TopicRule, Topics};
+use topics::Topics;
 
 /// What a broker is built with.
 #[derive(Debug, Clone)]
@@ -292,8 +294,13 @@ impl Broker {
     }
 
     /// What happens to messages of this topic when a subscriber is slow.
-    pub fn overflow(&self, topic: &Topic) -> topics::Overflow {
+    pub fn overflow(&self, topic: &Topic) -> Overflow {
         self.topics.overflow(topic)
+    }
+
+    /// From now on these rules hold, for topics already in use as well.
+    pub fn set_topic_rules(&self, rules: Vec<TopicRule>) {
+        self.topics.set_rules(rules);
     }
 
     /// The queue of a shard.
