@@ -33,7 +33,7 @@ impl<'a> Arguments<'a> {
             .map(|(name, literal)| (Cow::Borrowed(name.as_str()), Source::Literal(literal)))
             .collect();
         let mut coercion = Coercion::new(types, variables);
-        let values = coercion.fields(&field.arguments, &given);
+        let values = coercion.fields("", &field.arguments, &given);
         let mut errors = coercion.finish().into_iter().peekable();
         let Some(first) = errors.peek() else { return Ok(Self(values)) };
         let name = match first.path.first() {

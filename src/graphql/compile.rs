@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use super::arguments::Arguments;
 use super::error::{Code, Error};
-use super::input::Value;
 use super::filter;
+use super::input::Value;
 use super::select::Selected;
 use super::shapes;
 use super::typed::TypedTopic;
@@ -17,7 +17,8 @@ use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
 use crate::plan::condition::{Bound, Comparison, Condition, Test};
 use crate::plan::pointer::Pointer;
-use crate::plan::projection::{Field, Part, Piece, Projection, Tree, quoted};
+use crate::plan::projection::{Field, Piece, Projection, quoted};
+use crate::plan::tree::{Part, Tree};
 use crate::plan::{Pace, Position, Select};
 
 /// Conditions of one field.

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{
     ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
-    SelectionSet,
 };
 use async_graphql::parser::{Error as ParseError, parse_query};
 use async_graphql::{Name, Positioned};
@@ -13,15 +12,15 @@ use async_graphql_value::{ConstValue, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::definition::Definition;
 use super::error::{Code, Error, Segment};
 use super::input::Payload;
 use super::limits::{self, Limits};
 use super::positions;
-use super::registry::Registry;
 use super::select::{self, Collector};
 use super::typed::Typed;
 use super::types::{TypeId, Types};
-use super::variables::{Definition, Variables};
+use super::variables::{Declaration, Variables};
 
 /// The fragments of a document by name.
 pub type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
@@ -42,7 +41,7 @@ pub struct Operation {
     /// Query, mutation or subscription.
     pub kind: OperationType,
     /// What its variables are.
-    pub variables: Vec<Definition>,
+    pub variables: Vec<Declaration>,
     definition: Positioned<OperationDefinition>,
     /// The type of the root.
     pub root: TypeId,
@@ -65,21 +64,15 @@ impl Documents {
     }
 
     /// The document with this text, or all that is wrong with it.
-    pub fn get(
-        &self,
-        text: &str,
-        types: &Types,
-        typed: &Typed,
-        registry: &Registry,
-    ) -> Result<Arc<Document>, Vec<Error>> {
+    pub fn get(&self, text: &str, definition: &Definition) -> Result<Arc<Document>, Vec<Error>> {
         if let Some(document) = self.cache.get(text) {
             return Ok(document);
         }
         limits::check_text(text).map_err(|error| vec![error])?;
         let ast = parse_query(text).map_err(|error| vec![syntax(&error)])?;
         limits::check(&ast, self.limits).map_err(|error| vec![error])?;
-        registry.validate(text, &ast)?;
-        let document = Arc::new(Document::new(ast, types, typed)?);
+        definition.registry.validate(text, &ast)?;
+        let document = Arc::new(Document::new(ast, &definition.types, &definition.typed)?);
         self.cache.insert(text.into(), document.clone());
         Ok(document)
     }
@@ -143,11 +136,11 @@ impl Document {
     }
 }
 
-fn variables(operation: &OperationDefinition, types: &Types, typed: &Typed) -> Vec<Definition> {
+fn variables(operation: &OperationDefinition, types: &Types, typed: &Typed) -> Vec<Declaration> {
     let definitions = operation.variable_definitions.iter().filter_map(|definition| {
         let default = definition.node.default_value.as_ref();
         let name = definition.node.name.node.as_str();
-        Some(Definition {
+        Some(Declaration {
             name: name.into(),
             place: place(operation, typed, name),
             // Validation has found the types of all variables.
@@ -189,13 +182,12 @@ fn within(path: Vec<Segment>, value: &Value, variable: &str) -> Option<Vec<Segme
     };
     match value {
         Value::Variable(used) => (**used == *variable).then_some(path),
-        Value::List(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| inner(Segment::Index(index), item)),
-        Value::Object(fields) => fields
-            .iter()
-            .find_map(|(name, value)| inner(Segment::Key(name.as_str().into()), value)),
+        Value::List(items) => {
+            items.iter().enumerate().find_map(|(index, item)| inner(Segment::Index(index), item))
+        }
+        Value::Object(fields) => {
+            fields.iter().find_map(|(name, value)| inner(Segment::Key(name.as_str().into()), value))
+        }
         _ => None,
     }
 }

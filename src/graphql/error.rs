@@ -166,9 +166,9 @@ impl Error {
         // Cannot fail: strings and numbers.
         let json = |path: &[Segment]| serde_json::to_value(path).unwrap_or_default();
         let path = faults.first().map(|(path, _)| json(path));
-        let faults = faults.iter().map(|(path, message)| {
-            serde_json::json!({ "path": json(path), "message": message })
-        });
+        let faults = faults
+            .iter()
+            .map(|(path, message)| serde_json::json!({ "path": json(path), "message": message }));
         let faults: Vec<Value> = faults.collect();
         Self::new(Code::BadPayload, message).with("path", path).with("faults", faults)
     }

@@ -70,7 +70,8 @@ pub enum Payload {
 impl Payload {
     /// The part of a path from a field's arguments on that lies within a payload.
     fn within<'p>(&self, path: &'p [Segment]) -> Option<&'p [Segment]> {
-        let is_key = |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if **key == *name);
+        let is_key =
+            |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if **key == *name);
         match self {
             Self::Named => {
                 let at = path.iter().position(|segment| is_key(segment, "payload"))?;
@@ -101,13 +102,13 @@ impl Payload {
             match self.within(&path) {
                 Some(inside) => {
                     within.push((inside.to_vec(), message));
-                    first.get_or_insert(sentence);
+                    first.get_or_insert((errors.len(), sentence));
                 }
                 None => errors.push(Error::argument(argument, sentence)),
             }
         }
-        if let Some(sentence) = first {
-            errors.insert(0, Error::payload(&within, sentence).with("argument", argument));
+        if let Some((place, sentence)) = first {
+            errors.insert(place, Error::payload(&within, sentence).with("argument", argument));
         }
         errors
     }
@@ -152,6 +153,7 @@ impl<'a> Coercion<'a> {
     /// Fields or arguments from what is given, in the order of the declaration.
     pub fn fields(
         &mut self,
+        owner: &str,
         declared: &'a [Input],
         given: &[(Cow<'a, str>, Source<'a>)],
     ) -> Vec<(&'a str, Value<'a>)> {
@@ -174,7 +176,9 @@ impl<'a> Coercion<'a> {
         }
         for (name, _) in given {
             if !declared.iter().any(|input| *input.name == **name) {
-                self.fault(&format!("has no field {name:?}"));
+                self.path.push(Segment::Key(name.chars().take(64).collect::<String>().into()));
+                self.fault(&unknown(owner, declared, name));
+                self.path.pop();
             }
         }
         fields
@@ -237,7 +241,7 @@ impl<'a> Coercion<'a> {
                 enum_name(source).filter(|name| is_one(name)).map(Value::Text)
             }
             Kind::Input(declared) => fields_of(source).map(|given| {
-                let fields = self.fields(&declared.fields, &given);
+                let fields = self.fields(&named.name, &declared.fields, &given);
                 self.check_one_of(declared, &fields);
                 Value::Object(fields)
             }),
@@ -309,6 +313,19 @@ fn fields_of<'a>(source: Source<'a>) -> Option<Vec<(Cow<'a, str>, Source<'a>)>> 
             Some(fields.map(|(name, value)| (name, Source::Json(value))).collect())
         }
         Source::Literal(_) | Source::Json(_) => None,
+    }
+}
+
+/// What to say of a field that is not declared.
+fn unknown(owner: &str, declared: &[Input], name: &str) -> String {
+    let likeness = |input: &&Input| {
+        let score = strsim::jaro_winkler(&input.name, name);
+        (score > 0.75).then_some(score)
+    };
+    let scored = declared.iter().filter_map(|input| Some((likeness(&input)?, &input.name)));
+    match scored.max_by(|(left, _), (right, _)| left.total_cmp(right)) {
+        Some((_, near)) => format!("is no field of {owner}; is `{near}` meant?"),
+        None => format!("is no field of {owner}"),
     }
 }
 

@@ -275,7 +275,11 @@ impl Publisher<'_> {
         Ok(Publish { draft: Draft { topic, payload, key, headers }, id, if_last })
     }
 
-    fn check_bytes(self, payload: &crate::message::json::Json, arguments: &Arguments<'_>) -> Result<(), Error> {
+    fn check_bytes(
+        self,
+        payload: &crate::message::json::Json,
+        arguments: &Arguments<'_>,
+    ) -> Result<(), Error> {
         let headers = arguments.json("headers").map_or(0, |headers| headers.as_str().len());
         Ok(self.broker.check_payload(payload.as_str().len() + headers)?)
     }

@@ -158,7 +158,7 @@ fn register(builder: SchemaBuilder, definition: &TypeDefinition) -> SchemaBuilde
                 let item = EnumItem::new(value.node.value.node.as_str());
                 let item = described!(item, value.node);
                 match deprecated(&value.node.directives) {
-                    Some(reason) => item.deprecation(Some(reason)),
+                    Some(reason) => item.deprecation(Some(&reason)),
                     None => item,
                 }
             });
@@ -185,9 +185,9 @@ fn register(builder: SchemaBuilder, definition: &TypeDefinition) -> SchemaBuilde
         TypeKind::Union(union) => {
             let members = union.members.iter();
             let union = described!(Union::new(name), definition);
-            builder.register(members.fold(union, |union, member| {
-                union.possible_type(member.node.as_str())
-            }))
+            builder.register(
+                members.fold(union, |union, member| union.possible_type(member.node.as_str())),
+            )
         }
         // `Types` has refused them.
         TypeKind::Interface(_) => builder,
@@ -199,7 +199,7 @@ fn object_field(definition: &FieldDefinition) -> Field {
     let field = Field::new(name, type_ref(&definition.ty.node), |_| FieldFuture::Value(None));
     let field = described!(field, definition);
     let field = match deprecated(&definition.directives) {
-        Some(reason) => field.deprecation(Some(reason)),
+        Some(reason) => field.deprecation(Some(&reason)),
         None => field,
     };
     let arguments = definition.arguments.iter();

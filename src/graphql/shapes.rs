@@ -31,11 +31,7 @@ pub fn uses(
     fields.extend(tested.iter().filter_map(|(object, field)| coordinate(types, *object, field)));
     fields.sort();
     fields.dedup();
-    Uses {
-        ty: topic.name.clone(),
-        template: topic.template.as_str().into(),
-        fields: fields.into(),
-    }
+    Uses { ty: topic.name.clone(), template: topic.template.as_str().into(), fields: fields.into() }
 }
 
 /// A field with its type, as in `Quote.bid` and `Float!`; `None` for those that all types have.

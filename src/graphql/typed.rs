@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::arguments::Arguments;
 use super::error::{Code, Error, Segment};
@@ -13,8 +14,8 @@ use super::sdl::derive;
 use super::sdl::model::Model;
 use super::sdl::names::Names;
 use super::shapes;
-use super::types::{Kind, Scalar, Shape, Type, TypeId, Types};
-use crate::broker::topics::{TopicRule, TopicType};
+use super::types::{Shape, Type, TypeId, Types};
+use crate::broker::rules::{Overflow, TopicRule, TopicType};
 use crate::broker::trie::Trie;
 use crate::engine::retention::{Keep, Rule};
 use crate::message::filter::Filters;
@@ -26,7 +27,7 @@ use crate::message::topic::Topic;
 pub struct Typed {
     topics: Box<[TypedTopic]>,
     by_topic: Trie<usize>,
-    by_field: FxHashMap<(OperationType, Box<str>), (Role, usize)>,
+    by_field: FxHashMap<Box<str>, SmallVec<[(OperationType, Role, usize); 2]>>,
     /// Types that routers ask for by a key.
     entities: Box<[usize]>,
 }
@@ -85,7 +86,9 @@ impl Typed {
                 input: Type { required: true, shape: Shape::Named(input) },
                 template: topic.template.clone(),
                 names: Names::of(topic),
-                keys: keys.map(|key| key.fields.iter().map(|f| f.as_str().into()).collect()).collect(),
+                keys: keys
+                    .map(|key| key.fields.iter().map(|f| f.as_str().into()).collect())
+                    .collect(),
                 key: topic.key.as_deref().map(Into::into),
                 rule: TopicRule {
                     filter: topic.template.every(),
@@ -104,7 +107,8 @@ impl Typed {
         for (index, topic) in typed.topics.iter().enumerate() {
             typed.by_topic.insert(&topic.rule.filter, index);
             for (kind, role, field) in topic.fields() {
-                typed.by_field.insert((kind, field.as_str().into()), (role, index));
+                let stands_for = typed.by_field.entry(field.as_str().into()).or_default();
+                stands_for.push((kind, role, index));
             }
             if entity_names.contains(&&*topic.name) {
                 entities.push(index);
@@ -116,19 +120,15 @@ impl Typed {
 
     /// The typed topic of a root field, and what the field does with it.
     pub fn field(&self, kind: OperationType, field: &str) -> Option<(Role, &TypedTopic)> {
-        if self.topics.is_empty() {
-            return None;
-        }
-        let (role, index) = self.by_field.get(&(kind, field.into()))?;
+        let mut stands_for = self.by_field.get(field)?.iter();
+        let (_, role, index) = stands_for.find(|(known, ..)| *known == kind)?;
         Some((*role, &self.topics[*index]))
     }
 
     /// What of a root field's arguments is published.
     pub fn payload(&self, kind: OperationType, field: &str) -> Payload {
         match self.field(kind, field) {
-            Some((Role::Publish, topic)) => {
-                Payload::Argument(topic.names.argument.as_str().into())
-            }
+            Some((Role::Publish, topic)) => Payload::Argument(topic.names.argument.as_str().into()),
             Some((Role::PublishMany, topic)) => {
                 Payload::Items(topic.names.arguments.as_str().into())
             }
@@ -161,7 +161,6 @@ impl Typed {
 
     /// What the log keeps of typed topics, where nothing else is said `default`.
     pub fn retention(&self, default: Keep) -> Vec<Rule> {
-        use crate::broker::topics::Overflow;
         let rule = |topic: &TypedTopic| Rule {
             filter: topic.rule.filter.clone(),
             keep: topic.keep.unwrap_or(default),
@@ -187,12 +186,22 @@ impl TypedTopic {
     pub fn topic(&self, fields: &[(&str, Value<'_>)]) -> Result<Topic, Fault> {
         for placeholder in self.template.placeholders() {
             if token(value_of(fields, placeholder)).is_none() {
-                return Err(fault(placeholder, "is part of the topic; only strings, numbers and \
-                                  booleans can be"));
+                return Err(fault(
+                    placeholder,
+                    "is part of the topic; only strings, numbers and \
+                                  booleans can be",
+                ));
             }
         }
         let value = |name: &str| token(value_of(fields, name)).unwrap_or_default();
-        self.template.topic(value).map_err(|error| fault(placeholder_of(&error), &error.to_string()))
+        self.template.topic(value).map_err(|error| match error {
+            ValueError::Empty { placeholder } => {
+                fault(&placeholder, "is empty; it is part of the topic, and needs a character")
+            }
+            ValueError::TooLong { placeholder, bytes } => {
+                fault(&placeholder, &format!("makes a topic of {bytes} bytes, over 255"))
+            }
+        })
     }
 
     /// Where the fields contradict the topic that was named.
@@ -225,7 +234,8 @@ impl TypedTopic {
                 return Err(Error::argument(name, message));
             }
             count = count.saturating_mul(values.len());
-            let tokens = values.iter().map(|value| token(Some(value)).ok_or_else(|| no_token(name)));
+            let tokens =
+                values.iter().map(|value| token(Some(value)).ok_or_else(|| no_token(name)));
             choices.push((name, tokens.collect::<Result<_, _>>()?));
         }
         if count > TOPICS_MAX {

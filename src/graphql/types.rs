@@ -1,10 +1,10 @@
 //! The schema as data: what the SDL declares, with names resolved to indices.
 
-use async_graphql::{Name, Positioned};
 use async_graphql::parser::types::{
     self as ast, BaseType, FieldDefinition, InputValueDefinition, ServiceDocument, TypeKind,
     TypeSystemDefinition,
 };
+use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue, Value as Literal};
 use rustc_hash::FxHashMap;
 
@@ -18,7 +18,7 @@ pub struct Types {
 }
 
 /// Index of a named type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TypeId(usize);
 
 /// A type with its name.
@@ -244,11 +244,7 @@ impl Types {
         inputs.map(input).collect()
     }
 
-    fn declared(
-        &self,
-        owner: &str,
-        ty: &Positioned<ast::Type>,
-    ) -> Result<Type, SchemaError> {
+    fn declared(&self, owner: &str, ty: &Positioned<ast::Type>) -> Result<Type, SchemaError> {
         self.resolve(&ty.node).ok_or_else(|| SchemaError::UnknownType {
             name: ty.node.to_string(),
             owner: owner.to_owned(),

@@ -11,7 +11,7 @@ use super::types::{Type, Types};
 
 /// What an operation says of a variable.
 #[derive(Debug)]
-pub struct Definition {
+pub struct Declaration {
     /// The name, without `$`.
     pub name: Box<str>,
     /// The type.
@@ -38,7 +38,7 @@ impl<'a> Variables<'a> {
     /// The variables that a request gives, or everything that is wrong with them.
     pub fn coerce(
         types: &'a Types,
-        definitions: &'a [Definition],
+        definitions: &'a [Declaration],
         given: Option<&'a RawValue>,
     ) -> Result<Self, Vec<Error>> {
         let given = given.map(raw::object).unwrap_or_default();
@@ -66,7 +66,7 @@ impl<'a> Variables<'a> {
     }
 }
 
-fn wrong(definition: &Definition, faults: Vec<Fault>) -> impl Iterator<Item = Error> {
+fn wrong(definition: &Declaration, faults: Vec<Fault>) -> impl Iterator<Item = Error> {
     let name = &definition.name;
     let (place, payload) = match &definition.place {
         Some((place, payload)) => (place.as_slice(), payload),
@@ -83,8 +83,8 @@ fn wrong(definition: &Definition, faults: Vec<Fault>) -> impl Iterator<Item = Er
     errors.into_iter().map(|error| error.at(definition.position))
 }
 
-fn missing(definition: &Definition) -> Error {
-    let Definition { name, ty_text, .. } = definition;
+fn missing(definition: &Declaration) -> Error {
+    let Declaration { name, ty_text, .. } = definition;
     let message = format!(r#"Variable "${name}" of required type "{ty_text}" was not provided."#);
     Error::argument(name, message).at(definition.position)
 }

@@ -16,8 +16,9 @@ const GENERIC: &str = include_str!("../../../schema/tidings.graphql");
 pub enum Audience {
     /// Clients: as it is served and as introspection shows it.
     Clients,
-    /// A router of Apollo Federation that composes it with other subgraphs: with its directives,
-    /// without its fields.
+    /// A router of Apollo Federation that composes it with other subgraphs: the typed topics and
+    /// what they need, with its directives. Fields of the generic schema would be the same in
+    /// every broker, and a router's clients have no business with them.
     Composition,
 }
 
@@ -72,18 +73,25 @@ struct Text {
 
 impl Text {
     fn finish(self) -> String {
-        let mut sdl = GENERIC.trim_end().to_owned();
-        for (root, fields) in &self.roots {
-            let head = format!("\ntype {root} {{");
-            // The generic schema has each root, and its closing brace begins a line.
-            let start = sdl.find(&head).map_or(0, |at| at + head.len());
-            let end = sdl[start..].find("\n}").map_or(sdl.len(), |at| start + at + 1);
-            sdl.insert_str(end, fields);
+        let text = self.text;
+        let roots = self.roots.iter();
+        match self.audience {
+            Audience::Clients => {
+                let mut sdl = GENERIC.trim_end().to_owned();
+                for (root, fields) in roots {
+                    let head = format!("\ntype {root} {{");
+                    // The generic schema has each root, and its closing brace begins a line.
+                    let start = sdl.find(&head).map_or(0, |at| at + head.len());
+                    let end = sdl[start..].find("\n}").map_or(sdl.len(), |at| start + at + 1);
+                    sdl.insert_str(end, fields);
+                }
+                format!("{sdl}\n{text}")
+            }
+            Audience::Composition => {
+                let roots = roots.map(|(root, fields)| format!("\ntype {root} {{\n{fields}}}\n"));
+                format!("{LINK}{}{}{text}", shared(), roots.collect::<String>())
+            }
         }
-        if self.audience == Audience::Composition {
-            sdl = format!("{LINK}\n{}", shared(&sdl));
-        }
-        format!("{sdl}\n{}", self.text)
     }
 
     fn root(&mut self, root: &'static str, field: &str) {
@@ -110,11 +118,8 @@ impl Text {
             };
             placeholders.iter().map(argument).collect()
         };
-        let newest = if placeholders.is_empty() {
-            String::new()
-        } else {
-            format!("(\n{}  )", each(false))
-        };
+        let newest =
+            if placeholders.is_empty() { String::new() } else { format!("(\n{}  )", each(false)) };
         let description = object.description.as_deref().unwrap_or("A message of this type.");
         let Names { newest: stem, subscription, history, publish, publish_many, .. } = &names;
         let list = each(true);
@@ -278,34 +283,40 @@ fn with_inputs(model: &Model, ty: &Type) -> String {
 }
 
 fn deprecated(reason: Option<&str>) -> String {
-    reason
-        .map(|reason| format!(" @deprecated(reason: {})", quoted(reason)))
-        .unwrap_or_default()
+    reason.map(|reason| format!(" @deprecated(reason: {})", quoted(reason))).unwrap_or_default()
 }
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Other subgraphs may have these as well, all alike: Relay's, and those of another broker.
-fn shared(sdl: &str) -> String {
+/// The types of the generic schema that typed topics refer to. Other subgraphs may have them as
+/// well: another broker, and everyone who has pages of Relay's.
+fn shared() -> String {
+    let is_needed = |block: &&str| {
+        let head =
+            block.lines().find(|line| line.starts_with("type ") || line.starts_with("scalar "));
+        let name = head.and_then(|head| head.split(' ').nth(1));
+        name.is_some_and(|name| SHARED.contains(&name))
+    };
     let share = |line: &str| match line.strip_suffix(" {") {
-        Some(head) if is_shared(head) => format!("{head} @shareable {{\n"),
+        Some(head) if head.starts_with("type ") => format!("{head} @shareable {{\n"),
         _ => format!("{line}\n"),
     };
-    sdl.lines().map(share).collect()
+    let blocks = GENERIC.split("\n\n").filter(is_needed);
+    blocks.map(|block| format!("\n{}", block.lines().map(share).collect::<String>())).collect()
 }
 
-fn is_shared(head: &str) -> bool {
-    let is_root = |name: &str| matches!(name, "Query" | "Mutation" | "Subscription");
-    head.strip_prefix("type ").is_some_and(|name| !is_root(name))
-}
+const SHARED: [&str; 6] = ["JSON", "DateTime", "Cursor", "Message", "Receipt", "PageInfo"];
 
+// Apollo's composition knows no `@oneOf`, unless it is defined.
 const LINK: &str = r#"extend schema
   @link(
     url: "https://specs.apollo.dev/federation/v2.3"
     import: ["@key", "@shareable", "@tag", "@inaccessible"]
   )
+
+directive @oneOf on INPUT_OBJECT
 "#;
 
 const HISTORY: &str = r#"    "The first so many of the range."

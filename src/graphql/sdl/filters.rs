@@ -107,7 +107,9 @@ fn of_leaf(model: &Model, leaf: &str) -> String {
     if has_text {
         fields.push_str(TEXT);
     }
-    format!("\n\"Tests a value of `{leaf}`. All that is given must hold.\"\ninput {leaf}Filter {{\n{fields}}}\n")
+    format!(
+        "\n\"Tests a value of `{leaf}`. All that is given must hold.\"\ninput {leaf}Filter {{\n{fields}}}\n"
+    )
 }
 
 fn comparisons(model: &Model, leaf: &str) -> Comparisons {
@@ -120,12 +122,8 @@ fn comparisons(model: &Model, leaf: &str) -> Comparisons {
 
 const IS_NULL: &str = "  \"Null or missing, or not.\"\n  isNull: Boolean\n";
 
-const ORDER: [(&str, &str); 4] = [
-    ("lt", "Less."),
-    ("lte", "Less or equal."),
-    ("gt", "Greater."),
-    ("gte", "Greater or equal."),
-];
+const ORDER: [(&str, &str); 4] =
+    [("lt", "Less."), ("lte", "Less or equal."), ("gt", "Greater."), ("gte", "Greater or equal.")];
 
 const TEXT: &str = "  \"Begins with this.\"\n  startsWith: String\n  \"Contains this.\"\n  \
                     contains: String\n";
