@@ -85,7 +85,7 @@ impl<'a> Arguments<'a> {
     /// A number that is not null.
     pub fn float(&self, name: &str) -> Option<f64> {
         match self.get(name) {
-            Some(Value::Float(number)) => number.as_f64(),
+            Some(Value::Float(number)) => number.parse().ok(),
             _ => None,
         }
     }

@@ -26,8 +26,8 @@ pub enum Value<'a> {
     Boolean(bool),
     /// `Int`
     Int(i32),
-    /// `Float`: a finite number, with the digits that were sent.
-    Float(Number),
+    /// `Float`: the text of a finite number, with the digits that were sent.
+    Float(Cow<'a, str>),
     /// A string, an `ID`, or the name of an enum's value.
     Text(Cow<'a, str>),
     /// A JSON scalar.
@@ -367,9 +367,13 @@ fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
             whole.or_else(from_float).map(Value::Int)
         }
         Scalar::Float => {
-            let number = number(source)?;
-            let is_finite = number.as_f64().is_some_and(f64::is_finite);
-            is_finite.then_some(Value::Float(number))
+            let text: Cow<'_, str> = match source {
+                Source::Literal(Literal::Number(number)) => number.to_string().into(),
+                Source::Json(json) if is_number(json.get()) => json.get().into(),
+                Source::Literal(_) | Source::Json(_) => return None,
+            };
+            let is_finite = text.parse::<f64>().is_ok_and(f64::is_finite);
+            is_finite.then_some(Value::Float(text))
         }
         Scalar::Json => None,
     }
@@ -381,6 +385,11 @@ fn text(source: Source<'_>) -> Option<Cow<'_, str>> {
         Source::Literal(_) => None,
         Source::Json(json) => raw::string(json),
     }
+}
+
+/// Is this JSON a number? Any other begins with a letter, a quote or a bracket.
+fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
 fn number(source: Source<'_>) -> Option<Number> {

@@ -285,7 +285,9 @@ fn token<'v>(value: Option<&'v Value<'_>>) -> Option<Cow<'v, str>> {
         Value::Boolean(value) => Some(value.to_string().into()),
         Value::Int(number) => Some(number.to_string().into()),
         // Numbers that are equal are one topic, however they are written.
-        Value::Float(number) => number.as_f64().map(|number| (number + 0.0).to_string().into()),
+        Value::Float(number) => {
+            number.parse::<f64>().ok().map(|number| (number + 0.0).to_string().into())
+        }
         Value::Json(json) => match json.to_value() {
             serde_json::Value::String(text) => Some(text.into()),
             serde_json::Value::Number(number) => Some(number.to_string().into()),
