@@ -4,3 +4,4 @@ pub mod derive;
 mod filters;
 pub mod model;
 pub mod names;
+mod print;
