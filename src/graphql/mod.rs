@@ -22,6 +22,7 @@ pub mod publish;
 pub mod query;
 pub mod raw;
 pub mod registry;
+pub mod sdl;
 pub mod select;
 pub mod subscription;
 pub mod variables;
