@@ -131,8 +131,14 @@ fn arguments(
         let what = format!("`{}` of `@{name}`", argument.name);
         value(folder, &argument.value, &taken.ty, &what, faults);
     }
+    let is_meant = |wanted: &str| {
+        let unknown = directive.arguments.iter().map(|argument| argument.name.as_str());
+        let mut unknown = unknown.filter(|name| known.argument_by_name(name).is_none());
+        unknown.any(|name| nearest::name(name, [wanted]).is_some())
+    };
     for missing in known.arguments.iter().filter(|taken| is_required(taken)) {
-        if directive.specified_argument_by_name(&missing.name).is_none() {
+        let is_given = directive.specified_argument_by_name(&missing.name).is_some();
+        if !is_given && !is_meant(&missing.name) {
             let example = example(name);
             faults.push(
                 Fault::new(format!("`@{name}` needs the argument `{}`", missing.name))

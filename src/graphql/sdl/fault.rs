@@ -44,7 +44,9 @@ impl Fault {
 
     /// What would be right.
     pub(super) fn help(mut self, text: impl Into<String>) -> Self {
-        self.help.push(text.into());
+        // Names come from the text: a terminal must not take a part of one for a command.
+        let text: String = text.into().replace(char::is_control, "\u{fffd}");
+        self.help.push(text);
         self
     }
 

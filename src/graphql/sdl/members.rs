@@ -9,14 +9,13 @@ use super::source::Span;
 use super::{directives, nearest, ours};
 
 /// Names of other systems, and what a payload has for them.
-const ELSEWHERE: [(&str, &str); 22] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("any", "JSON"),
     ("bool", "Boolean"),
     ("byte", "Int"),
     ("char", "String"),
     ("date", "DateTime"),
     ("datetime", "DateTime"),
-    ("decimal", "Float"),
     ("double", "Float"),
     ("int32", "Int"),
     ("integer", "Int"),
@@ -116,7 +115,7 @@ fn field(
         ),
         "and" | "or" | "not" => faults.push(
             Fault::new(format!("a field cannot be named `{name}`"))
-                .at(folder.span(name), format!("filters have a `{name}` of their own"))
+                .at(folder.span(name), format!("in filters, `{name}` has a meaning of its own"))
                 .help(format!("rename it: the filter `{}Filter` has its fields", object.name)),
         ),
         name_text if name_text.starts_with("__") => faults.push(introspection(folder, name)),

@@ -70,7 +70,7 @@ fn type_name(folder: &Folder<'_>, name: &Name) -> Option<Fault> {
     if ours::is_type(name) {
         let fault = Fault::new(format!("the name `{name}` is taken"))
             .at(span, "a type of the broker has this name");
-        return Some(fault.help("choose another name; `tidings schema` prints those taken"));
+        return Some(fault.help("choose another name"));
     }
     if name.starts_with("__") {
         let fault = Fault::new(format!("the name `{name}` begins with `__`"))
@@ -111,7 +111,7 @@ pub(super) fn extension_of_nothing(folder: &Folder<'_>, name: &Name) -> Fault {
         .at(folder.span(name), "extended, but not declared in this folder");
     match nearest::name(name, folder.names()) {
         Some(nearest) => fault.help(format!("a type with a similar name exists: `{nearest}`")),
-        None => fault.help("declare it: without `extend`"),
+        None => fault.help("declare it: write it without `extend`"),
     }
 }
 

@@ -86,11 +86,19 @@ fn definitions(text: &str) -> Vec<usize> {
         *offset += line.len();
         Some((start, line))
     });
-    let is_definition = |line: &str| {
-        let word = line.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        KEYWORDS.contains(&word)
-    };
     lines.filter(|(_, line)| is_definition(line)).map(|(start, _)| start).collect()
+}
+
+/// Does a definition begin with this line, or something that is meant to be one?
+fn is_definition(line: &str) -> bool {
+    let end = line.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(line.len());
+    let (word, rest) = line.split_at(end);
+    let next = rest.trim_start();
+    if next.len() == rest.len() || next.starts_with(':') {
+        return false;
+    }
+    let names_something = next.starts_with(|c: char| c.is_ascii_alphabetic());
+    KEYWORDS.contains(&word) || names_something && nearest::name(word, KEYWORDS).is_some()
 }
 
 fn open(file: usize, offset: usize, bracket: Bracket) -> Fault {
@@ -115,6 +123,9 @@ impl Error<'_> {
         if let Some((title, label, help)) = known {
             return Fault::new(title).at(span, label).help(help);
         }
+        if let Some(fault) = self.missing_type(file) {
+            return fault;
+        }
         let (expected, help) = self.expected();
         let found = if self.found.is_empty() {
             "the end of the file".to_owned()
@@ -124,6 +135,20 @@ impl Error<'_> {
         let fault = Fault::new(format!("expected {expected}, found {found}"));
         let fault = fault.at(span, format!("expected {expected}"));
         if help.is_empty() { fault } else { fault.help(help) }
+    }
+
+    /// `symbol:` and then the next field, whose name the parser takes for the type.
+    fn missing_type(&self, file: usize) -> Option<Fault> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let rest = self.before.trim_end_matches(is_name);
+        let name = &self.before[rest.len()..];
+        let is_missing = self.found == ":" && !name.is_empty() && rest.trim_end().ends_with(':');
+        is_missing.then(|| {
+            let span = Span { file, start: rest.len(), end: self.before.len() };
+            Fault::new(format!("expected a type, found the field `{name}`"))
+                .at(span, "the field before it has no type")
+                .help(FIELD)
+        })
     }
 
     /// A character that no token has.

@@ -6,7 +6,7 @@ use apollo_compiler::Name;
 
 use super::fault::Fault;
 use super::gather::{Folder, Kind, ObjectType};
-use super::members::type_span;
+use super::members::{is_leaf, type_span};
 use super::names;
 use super::ours::{self, Root};
 use super::source::Span;
@@ -28,16 +28,27 @@ fn none(folder: &Folder<'_>) -> Fault {
     let fault = Fault::new("no type of this folder has a topic");
     match folder.objects.first() {
         Some(object) => {
-            fault.at(folder.span(object.name), "an object type without `@topic`").help(format!(
-                "name its topics: `type {} @topic(name: \"{}.{{…}}\")`",
-                object.name,
-                names::stem(object.name)
-            ))
+            let example = example(folder, object);
+            fault
+                .at(folder.span(object.name), "an object type without `@topic`")
+                .help(format!("name its topics: `{example}`"))
         }
         None => {
             fault.help("declare one, as in `type Quote @topic(name: \"quotes.{symbol}\") { … }`")
         }
     }
+}
+
+/// A type with the topics that it might have.
+fn example(folder: &Folder<'_>, object: &ObjectType<'_>) -> String {
+    let mut fields = object.fields.iter();
+    let name = fields.find(|field| field.ty.is_non_null() && is_leaf(folder, &field.ty));
+    let stem = names::stem(object.name);
+    let topics = match name {
+        Some(field) => format!("{stem}s.{{{}}}", field.name),
+        None => stem,
+    };
+    format!("type {} @topic(name: \"{topics}\")", object.name)
 }
 
 /// Derived types have names of their own.
@@ -153,7 +164,7 @@ fn endless(folder: &Folder<'_>, faults: &mut Vec<Fault>) {
     for object in folder.objects.iter().filter(|object| !finite.contains(object.name.as_str())) {
         let path = path(folder, object, &finite);
         if path.iter().all(|(name, _)| reported.insert(name)) {
-            faults.extend(cycle(&path));
+            faults.extend(cycle(folder, &path));
         }
     }
 }
@@ -198,11 +209,16 @@ fn path<'f>(
     path.split_off(begin.unwrap_or(0))
 }
 
-fn cycle(path: &[(&str, (String, Option<Span>))]) -> Option<Fault> {
+fn cycle(folder: &Folder<'_>, path: &[(&str, (String, Option<Span>))]) -> Option<Fault> {
     let ((first, (_, span)), rest) = path.split_first()?;
     let fault = Fault::new(format!("no value of `{first}` could ever be written"));
     let fault = fault.at(*span, format!("every `{first}` needs another one"));
     let fault = rest.iter().fold(fault, |fault, (_, (_, span))| fault.note(*span, "through this"));
     let steps: Vec<&str> = path.iter().map(|(_, (step, _))| step.as_str()).collect();
-    Some(fault.help(format!("let one of these be null, or a list: {}", steps.join(", "))))
+    let is_one_of =
+        |name: &str| folder.object(name).is_some_and(|object| object.directive("oneOf").is_some());
+    Some(match path.iter().find(|(name, _)| is_one_of(name)) {
+        Some((name, _)) => fault.help(format!("give `{name}` a field of another type")),
+        None => fault.help(format!("let one of these be null, or a list: {}", steps.join(", "))),
+    })
 }

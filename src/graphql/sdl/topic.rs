@@ -16,18 +16,8 @@ use crate::message::template::Template;
 use crate::message::units;
 
 /// Arguments of the derived fields; placeholders are such arguments too.
-const ARGUMENTS: [&str; 10] = [
-    "after",
-    "before",
-    "distinct",
-    "first",
-    "last",
-    "maxPerSecond",
-    "since",
-    "snapshot",
-    "where",
-    "id",
-];
+const ARGUMENTS: [&str; 9] =
+    ["after", "before", "distinct", "first", "last", "maxPerSecond", "since", "snapshot", "where"];
 /// Arguments of the derived mutations; the stem is such an argument too.
 const BESIDE_THE_STEM: [&str; 3] = ["id", "ifLast", "headers"];
 
