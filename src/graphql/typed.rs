@@ -91,7 +91,7 @@ impl Typed {
                 object,
                 input: Type { required: true, shape: Shape::Named(input) },
                 template: topic.template.clone(),
-                names: Names::of(topic),
+                names: Names::of(&topic.stem),
                 keys: keys
                     .map(|key| key.fields.iter().map(|f| f.as_str().into()).collect())
                     .collect(),

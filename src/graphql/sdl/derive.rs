@@ -10,7 +10,7 @@ use super::print::{described, each};
 use super::{filters, print};
 
 /// The generic schema, which is always there.
-const GENERIC: &str = include_str!("../../../schema/tidings.graphql");
+pub(super) const GENERIC: &str = include_str!("../../../schema/tidings.graphql");
 
 /// For whom the SDL is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Derived {
 
     fn topic(&mut self, model: &Model, topic: &TypedTopic) {
         let Some(object) = model.object(&topic.object) else { return };
-        let names = Names::of(topic);
+        let names = Names::of(&topic.stem);
         let (ty, template) = (&topic.object, topic.template.as_str());
         let placeholders: Vec<(&str, String)> = topic
             .template
