@@ -38,3 +38,6 @@ impl Sieve {
         Arc::new(move |message| sieve.passes(&select, message))
     }
 }
+
+#[cfg(test)]
+mod tests;
