@@ -68,16 +68,18 @@ fn row(name: &str, nanoseconds: f64, base: f64) {
 
 fn message(legs: usize) -> Message {
     let leg = |number: usize| {
+        let note = "as of the close of the last day but one, net";
         format!(
-            r#"{{"venue":"XNAS-{number}","price":101.25{number},"size":1{number}00,"note":"as of the close of the last day but one, net"}}"#
+            r#"{{"venue":"XNAS-{number}","price":101.25{number},"size":1{number}00,"note":"{note}"}}"#
         )
     };
     let legs: Vec<String> = (0..legs).map(leg).collect();
-    let legs =
-        if legs.is_empty() { String::new() } else { format!(r#","legs":[{}]"#, legs.join(",")) };
-    let payload = format!(
-        r#"{{"symbol":"ACME-2027-03-C","bid":101.2534,"ask":101.2599,"size":1200,"at":"2026-11-21T14:30:00.500000Z","live":true{legs}}}"#
-    );
+    let quote = r#""symbol":"ACME-2027-03-C","bid":101.2534,"ask":101.2599,"size":1200"#;
+    let rest = r#""at":"2026-11-21T14:30:00.500000Z","live":true"#;
+    let payload = match legs.join(",") {
+        legs if legs.is_empty() => format!("{{{quote},{rest}}}"),
+        legs => format!(r#"{{{quote},{rest},"legs":[{legs}]}}"#),
+    };
     let draft = Draft {
         topic: Topic::parse("quotes.ACME").unwrap(),
         payload: Json::parse(&payload).unwrap(),
