@@ -13,6 +13,13 @@ pub(super) struct Scan<'a> {
     at: usize,
 }
 
+/// A key of an object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'a> {
+    quoted: &'a str,
+    has_escapes: bool,
+}
+
 impl<'a> Scan<'a> {
     /// The beginning of a text.
     pub(super) fn new(text: &'a str) -> Self {
@@ -26,9 +33,7 @@ impl<'a> Scan<'a> {
 
     /// The next key of the object that begins here or that the last key belongs to; its value has
     /// to be taken before the next call. `None` is the end of the object, and goes past it.
-    ///
-    /// `None` inside: a key that no `str` can hold, with half of a surrogate pair.
-    pub(super) fn key(&mut self) -> Option<Option<Cow<'a, str>>> {
+    pub(super) fn key(&mut self) -> Option<Key<'a>> {
         let before = self.peek();
         self.at += 1;
         if before == Some(b'{') && self.peek() == Some(b'}') {
@@ -41,8 +46,9 @@ impl<'a> Scan<'a> {
         let start = self.at;
         let has_escapes = self.skip_string();
         let quoted = self.since(start);
+        // The colon.
         self.at += 1;
-        Some(if has_escapes { unescape(quoted) } else { inner(quoted).map(Cow::Borrowed) })
+        Some(Key { quoted, has_escapes })
     }
 
     /// Is there another element in the list that begins here or that the last one belongs to? It
@@ -154,8 +160,15 @@ fn brackets(word: u64) -> u64 {
     equal(word & (LOW_BITS * 0b1101_1001), 0b0101_1001)
 }
 
+impl<'a> Key<'a> {
+    /// What it says; `None` for half of a surrogate pair, which no `str` can hold.
+    pub(super) fn name(self) -> Option<Cow<'a, str>> {
+        if self.has_escapes { unescape(self.quoted) } else { inner(self.quoted).map(Cow::Borrowed) }
+    }
+}
+
 /// What is between the quotes of a string.
-pub(super) fn inner(quoted: &str) -> Option<&str> {
+fn inner(quoted: &str) -> Option<&str> {
     quoted.strip_prefix('"')?.strip_suffix('"')
 }
 
@@ -200,7 +213,7 @@ mod tests {
             Some(b'{') => {
                 let mut fields = serde_json::Map::new();
                 while let Some(key) = scan.key() {
-                    fields.insert(key.unwrap().into_owned(), read(scan));
+                    fields.insert(key.name().unwrap().into_owned(), read(scan));
                 }
                 Value::Object(fields)
             }
@@ -260,8 +273,8 @@ mod tests {
         assert_eq!(string(r#""\ud83d""#), None);
         assert_eq!(string(r#""\ud83d\ude00""#).as_deref(), Some("\u{1f600}"));
         let mut scan = Scan::new(r#"{"\ude00":1,"a":2}"#);
-        assert_eq!(scan.key(), Some(None));
+        assert_eq!(scan.key().unwrap().name(), None);
         assert_eq!(scan.value(), "1");
-        assert_eq!(scan.key(), Some(Some("a".into())));
+        assert_eq!(scan.key().unwrap().name().as_deref(), Some("a"));
     }
 }

@@ -101,7 +101,7 @@ impl Shape {
     /// Does the payload fit? It has to be as [`Json`](crate::message::json::Json) holds it. Fields
     /// may stand in any order; unknown ones do not matter, missing ones are null.
     pub fn fits(&self, payload: &str) -> Result<(), Misfit> {
-        self.check(&self.root, &mut Scan::new(payload)).map(|_| ()).map_err(|fault| fault.misfit())
+        self.check(&self.root, &mut Scan::new(payload)).map(|_| ()).map_err(Fault::misfit)
     }
 
     /// Takes the value that begins here, and says whether there is one, which null is not.
@@ -136,7 +136,7 @@ impl Shape {
         let mut present: SmallVec<[bool; 32]> = SmallVec::from_elem(false, object.fields.len());
         let mut next = 0;
         while let Some(key) = scan.key() {
-            let place = key.and_then(|key| find(object, by_name, next, &key));
+            let place = key.name().and_then(|key| find(object, by_name, next, &key));
             let Some(place) = place else {
                 scan.value();
                 continue;
@@ -194,8 +194,11 @@ impl Fault {
 
     fn misfit(self) -> Misfit {
         let (keys, reason) = *self.0;
-        let escaped = |key: &String| key.replace('~', "~0").replace('/', "~1");
-        let path = keys.iter().rev().map(|key| format!("/{}", escaped(key))).collect();
+        let mut path = String::new();
+        for key in keys.iter().rev() {
+            path.push('/');
+            path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        }
         Misfit { path, reason }
     }
 }

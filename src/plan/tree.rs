@@ -106,7 +106,7 @@ impl Tree {
         let mut values = SmallVec::from_elem(NULL, self.names.len());
         while let Some(key) = scan.key() {
             let value = scan.value();
-            let Some(key) = key else { continue };
+            let Some(key) = key.name() else { continue };
             if let Some(place) = self.names.iter().position(|name| **name == *key) {
                 // Of a name that is there more than once the last counts, as in trees.
                 values[place] = value;
