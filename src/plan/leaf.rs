@@ -114,6 +114,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn hours_are_those_of_the_clock() {
+        for time in ["00:00:00", "23:59:59", "24:00:00", "23:60:00", "23:59:60", "12:99:30"] {
+            let text = format!("2026-11-21T{time}.000000Z");
+            assert_eq!(is_displayed(&text), is_displayed_slowly(&text), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_fast_way_says_what_the_slow_way_says(

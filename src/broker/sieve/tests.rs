@@ -193,3 +193,36 @@ fn new_rules_hold_at_once_for_topics_in_use() {
     assert_eq!(broker.topic(&topic).unwrap().ty, None);
     assert!(history(&broker, &typed, PageSize::First(9)).is_empty());
 }
+
+#[test]
+fn many_who_read_the_same_messages_parse_them_once() {
+    let broker = broker(Vec::new());
+    publish_some(&broker);
+    let test = |number: i32| {
+        let comparison = Comparison::Ne(number.into());
+        select(false, Condition::all(vec![Test { pointer: Pointer::of(["bid"]), comparison }]))
+    };
+    assert_eq!(broker.sieve.trees.len(), 0);
+    assert_eq!(replay(&broker, &test(1)), [2, 3, 4]);
+    let parsed = |place| broker.sieve.trees.get(&Sequence(place)).unwrap();
+    let first: Vec<_> = (1..=4).map(parsed).collect();
+    assert_eq!(history(&broker, &test(2), PageSize::First(9)), [1, 2, 4]);
+    assert_eq!(last(&broker, &test(3)), [2, 3]);
+    assert!(first.iter().zip(1..).all(|(first, place)| Arc::ptr_eq(first, &parsed(place))));
+}
+
+#[test]
+fn parsed_payloads_stay_within_their_bytes() {
+    let broker = broker(Vec::new());
+    let (pointer, comparison) = (Pointer::of([""; 0]), Comparison::Exists(true));
+    let select = select(false, Condition::all(vec![Test { pointer, comparison }]));
+    // As trees they are 36 times as large.
+    let payload = format!("[{}1]", "1,".repeat(5_000));
+    for _ in 0..80 {
+        publish(&broker, "a", &payload);
+    }
+    assert_eq!(replay(&broker, &select).len(), 80);
+    let trees = &broker.sieve.trees;
+    assert!(trees.weight() <= TREES_BYTES, "{}", trees.weight());
+    assert!((1..80).contains(&trees.len()), "{}", trees.len());
+}
