@@ -14,6 +14,7 @@ use crate::broker::{self, Base, Broker};
 use crate::config::{self, Config};
 use crate::connection::registry::{self, Registry};
 use crate::connection::{self, Shards};
+use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention, Rule};
 use crate::graphql::{self, Schema};
@@ -167,9 +168,11 @@ fn engine_options(config: &Config) -> Result<memory::Options, String> {
             rules: config.topics.iter().map(rule).collect(),
             default: keep(config.keep),
         },
-        memory_bytes: config.limits.memory_bytes,
-        idempotency_window: config.limits.idempotency_window,
-        idempotency_ids_max: IDEMPOTENCY_IDS_MAX,
+        bounds: Bounds {
+            memory_bytes: config.limits.memory_bytes,
+            idempotency_window: config.limits.idempotency_window,
+            idempotency_ids_max: IDEMPOTENCY_IDS_MAX,
+        },
         clock: Arc::new(system_time),
     })
 }

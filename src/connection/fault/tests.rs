@@ -14,6 +14,7 @@ use crate::connection::registry::{Limits, Registry};
 use crate::connection::shard::Seed;
 use crate::connection::socket::Stream;
 use crate::connection::{Options, Upgraded};
+use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
 use crate::graphql::{self, Schema};
@@ -35,9 +36,11 @@ fn broker() -> Arc<Broker> {
     let memory = memory::Options {
         epoch: Epoch::new(1),
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
-        memory_bytes: 1000,
-        idempotency_window: Duration::from_secs(1),
-        idempotency_ids_max: 10,
+        bounds: Bounds {
+            memory_bytes: 1000,
+            idempotency_window: Duration::from_secs(1),
+            idempotency_ids_max: 10,
+        },
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());
