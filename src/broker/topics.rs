@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use super::Broker;
@@ -39,7 +40,7 @@ pub struct TopicRule {
 /// Rules and rates of all topics in use.
 #[derive(Debug)]
 pub struct Topics {
-    rules: Vec<TopicRule>,
+    rules: ArcSwap<Vec<TopicRule>>,
     states: DashMap<Topic, Arc<TopicState>>,
 }
 
@@ -49,9 +50,9 @@ pub struct TopicState {
     /// When a subscriber is slow.
     pub overflow: Overflow,
     /// Accepted messages.
-    pub published: Rate,
+    pub published: Arc<Rate>,
     /// Deliveries to subscribers.
-    pub delivered: Rate,
+    pub delivered: Arc<Rate>,
 }
 
 /// A topic as clients see it.
@@ -89,7 +90,21 @@ pub struct TopicPage {
 impl Topics {
     /// The first rule whose filter matches holds.
     pub fn new(rules: Vec<TopicRule>) -> Self {
-        Self { rules, states: DashMap::new() }
+        Self { rules: ArcSwap::from_pointee(rules), states: DashMap::new() }
+    }
+
+    /// Other rules, from now on.
+    pub fn set_rules(&self, rules: Vec<TopicRule>) {
+        self.rules.store(Arc::new(rules));
+        // A state that is made meanwhile is made under its lock of the map: it is found here, or it
+        // was made by the new rules.
+        for mut state in self.states.iter_mut() {
+            let overflow = self.ruled_overflow(state.key());
+            if state.overflow != overflow {
+                let (published, delivered) = (state.published.clone(), state.delivered.clone());
+                *state = Arc::new(TopicState { overflow, published, delivered });
+            }
+        }
     }
 
     /// The state of a topic, made at its first use.
@@ -97,9 +112,12 @@ impl Topics {
         if let Some(state) = self.states.get(topic) {
             return state.clone();
         }
-        let overflow = self.overflow(topic);
-        let new = || TopicState { overflow, published: Rate::new(now), delivered: Rate::new(now) };
-        self.states.entry(topic.clone()).or_insert_with(|| Arc::new(new())).clone()
+        let rate = || Arc::new(Rate::new(now));
+        let new = || {
+            let overflow = self.ruled_overflow(topic);
+            Arc::new(TopicState { overflow, published: rate(), delivered: rate() })
+        };
+        self.states.entry(topic.clone()).or_insert_with(new).clone()
     }
 
     /// What happens to its messages when a subscriber is slow.
@@ -107,16 +125,21 @@ impl Topics {
         if let Some(state) = self.states.get(topic) {
             return state.overflow;
         }
-        self.rule(topic).map(|rule| rule.overflow).unwrap_or_default()
+        self.ruled_overflow(topic)
     }
 
     /// May clients join this topic?
     pub fn has_presence(&self, topic: &Topic) -> bool {
-        self.rule(topic).is_none_or(|rule| rule.presence)
+        self.rule(topic, |rule| rule.presence).unwrap_or(true)
     }
 
-    fn rule(&self, topic: &Topic) -> Option<&TopicRule> {
-        self.rules.iter().find(|rule| rule.filter.matches(topic))
+    fn ruled_overflow(&self, topic: &Topic) -> Overflow {
+        self.rule(topic, |rule| rule.overflow).unwrap_or_default()
+    }
+
+    fn rule<T>(&self, topic: &Topic, read: impl FnOnce(&TopicRule) -> T) -> Option<T> {
+        let rules = self.rules.load();
+        rules.iter().find(|rule| rule.filter.matches(topic)).map(read)
     }
 
     /// Forgets the rates of topics where nothing happens and nothing is kept.

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::registry::Registry;
 use super::state::{Key, State};
-use super::{Options, StartError, Upgraded};
+use super::{Options, StartError, Told, Upgraded};
 use crate::broker::Broker;
 use crate::broker::delivery::Event;
 use crate::broker::feed::ShardId;
@@ -25,9 +25,8 @@ pub(super) struct Seed {
     pub(super) broker: Arc<Broker>,
     pub(super) schema: Arc<Schema>,
     pub(super) registry: Arc<Registry>,
-    pub(super) options: Options,
     pub(super) sockets: mpsc::Receiver<Upgraded>,
-    pub(super) drain: watch::Receiver<Option<Duration>>,
+    pub(super) told: Told,
 }
 
 /// One shard. Its state is borrowed for short stretches without an await in them.
@@ -36,7 +35,7 @@ pub(super) struct Shard {
     pub(super) broker: Arc<Broker>,
     pub(super) schema: Arc<Schema>,
     pub(super) registry: Arc<Registry>,
-    pub(super) options: Options,
+    pub(super) options: Cell<Options>,
     pub(super) state: RefCell<State>,
     /// All connections are read into this.
     pub(super) read_scratch: RefCell<Box<[u8]>>,
@@ -72,24 +71,26 @@ pub(super) fn spawn(seed: Seed) -> Result<(), StartError> {
 }
 
 async fn run(seed: Seed) {
-    let (shard, (mut sockets, drain)) = Shard::new(seed);
+    let (shard, (mut sockets, told)) = Shard::new(seed);
     tokio::task::spawn_local(shard.clone().run_flusher());
     tokio::task::spawn_local(shard.clone().run_deliverer());
     tokio::task::spawn_local(shard.clone().run_timers());
     tokio::task::spawn_local(shard.clone().run_endings());
-    tokio::task::spawn_local(shard.clone().run_drain(drain));
+    tokio::task::spawn_local(shard.clone().run_options(told.options));
+    tokio::task::spawn_local(shard.clone().run_drain(told.drain));
     while let Some(upgraded) = sockets.recv().await {
         shard.attempt(|| shard.clone().open(upgraded));
     }
 }
 
 /// What comes to a shard from outside, beside events.
-type Inputs = (mpsc::Receiver<Upgraded>, watch::Receiver<Option<Duration>>);
+type Inputs = (mpsc::Receiver<Upgraded>, Told);
 
 impl Shard {
     /// A shard without connections, and what it is to listen to.
     pub(super) fn new(seed: Seed) -> (Rc<Self>, Inputs) {
-        let Seed { number, broker, schema, registry, options, sockets, drain } = seed;
+        let Seed { number, broker, schema, registry, sockets, mut told } = seed;
+        let options = Cell::new(*told.options.borrow_and_update());
         let shard = Rc::new_cyclic(|this| Self {
             id: ShardId(number),
             broker,
@@ -105,7 +106,13 @@ impl Shard {
             dirty: Notify::new(),
             this: this.clone(),
         });
-        (shard, (sockets, drain))
+        (shard, (sockets, told))
+    }
+
+    /// What its connections are held to now.
+    #[inline]
+    pub(super) fn options(&self) -> Options {
+        self.options.get()
     }
 
     /// Runs for as long as the shard: takes events from the inbox, delivers and flushes.

@@ -147,7 +147,7 @@ impl Shard {
         let mut state = self.state.borrow_mut();
         let (mut taken, mut delivered) = (0, 0);
         for message in messages {
-            let has_room = state.connection(key).is_none_or(|c| c.has_room(&self.options));
+            let has_room = state.connection(key).is_none_or(|c| c.has_room(self.options()));
             if taken > 0 && !has_room {
                 break;
             }
@@ -235,7 +235,7 @@ impl Shard {
             let room: Rc<Notify> = {
                 let mut state = self.state.borrow_mut();
                 let Some(connection) = state.connection(key) else { return };
-                if connection.has_room(&self.options) {
+                if connection.has_room(self.options()) {
                     return;
                 }
                 connection.room.get_or_insert_default().clone()
@@ -276,7 +276,7 @@ impl Shard {
 
 impl Connection {
     /// Is the outbox at most half full?
-    pub(super) fn has_room(&self, options: &Options) -> bool {
+    pub(super) fn has_room(&self, options: Options) -> bool {
         self.waiting_bytes() <= options.outbox_bytes_max / 2
             && self.outbox.len() <= options.outbox_messages_max / 2
     }

@@ -13,7 +13,7 @@ use crate::broker::{self, Base, Broker};
 use crate::connection::registry::{Limits, Registry};
 use crate::connection::shard::Seed;
 use crate::connection::socket::Stream;
-use crate::connection::{Options, Upgraded};
+use crate::connection::{Options, Told, Upgraded};
 use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
@@ -72,8 +72,9 @@ fn seed() -> Seed {
         close_timeout: minute,
         version: "1",
     };
-    let (sockets, drain) = (mpsc::channel(1).1, watch::channel(None).1);
-    Seed { number: 0, broker, schema, registry, options, sockets, drain }
+    let (options, drain) = (watch::channel(options).1, watch::channel(None).1);
+    let (sockets, told) = (mpsc::channel(1).1, Told { options, drain });
+    Seed { number: 0, broker, schema, registry, sockets, told }
 }
 
 /// Opens a connection on the shard; the other end of its socket.
