@@ -15,6 +15,7 @@ pub mod presence;
 pub mod recent;
 pub mod report;
 pub mod routes;
+pub mod rules;
 pub mod stats;
 pub mod topics;
 pub mod trie;
@@ -37,8 +38,9 @@ use admission::Admission;
 use catch_up::{CatchUp, Step};
 use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
 use presence::Presence;
+use rules::{Overflow, TopicRule};
 use stats::Counters;
-use topics::{TopicRule, Topics};
+use topics::Topics;
 
 /// What a broker is built with.
 #[derive(Debug, Clone)]
@@ -296,7 +298,7 @@ impl Broker {
     }
 
     /// What happens to messages of this topic when a subscriber is slow.
-    pub fn overflow(&self, topic: &Topic) -> topics::Overflow {
+    pub fn overflow(&self, topic: &Topic) -> Overflow {
         self.topics.overflow(topic)
     }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::settings::Settings;
 use super::{Error, output, tls};
-use crate::broker::topics::{Overflow, TopicRule};
+use crate::broker::rules::{Overflow, TopicRule};
 use crate::broker::{self, Base, Broker};
 use crate::config::{self, Config};
 use crate::connection::registry::{self, Registry};
@@ -143,6 +143,7 @@ fn broker_options(config: &Config, shards: usize) -> Result<broker::Options, Str
             config::Overflow::Conflate => Overflow::Conflate,
         },
         presence: rule.presence,
+        ty: None,
     };
     Ok(broker::Options {
         shards,

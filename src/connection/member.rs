@@ -15,7 +15,7 @@ use super::timer::Timers;
 use crate::broker::conflate::{Conflater, Offer};
 use crate::broker::delivery::Event;
 use crate::broker::feed::{Feed, FeedId};
-use crate::broker::topics::Overflow;
+use crate::broker::rules::Overflow;
 use crate::message::cursor::Sequence;
 use crate::protocol::NEXT_TAIL;
 

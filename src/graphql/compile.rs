@@ -30,7 +30,7 @@ pub fn select(arguments: &Arguments<'_>) -> Result<Select, Error> {
         add_tests(&Arguments::of_object(condition), &mut tests)?;
     }
     let condition = Condition::all(tests).map(Arc::new);
-    Ok(Select { filters: arguments.filters()?, condition })
+    Ok(Select { filters: arguments.filters()?, condition, typed: false })
 }
 
 /// From where on.

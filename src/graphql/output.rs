@@ -41,8 +41,7 @@ pub fn topic(report: &TopicReport) -> Node {
             ("last", Node::optional_plain(report.last)),
             ("lastPublishedAt", Node::optional_plain(report.last_published_at)),
             ("subscribers", Node::count(report.subscribers)),
-            // Generic topics have no type.
-            ("type", Node::Null),
+            ("type", report.ty.as_ref().map_or(Node::Null, |ty| Node::text(&ty.name))),
             ("publishedPerSecond", rate(report.published_per_second)),
             ("deliveredPerSecond", rate(report.delivered_per_second)),
         ],

@@ -60,7 +60,7 @@ pub fn plan(
     };
     let (select, pace) = (compile::select(arguments)?, compile::pace(arguments)?);
     let projection = Arc::new(compile::result(field, caller.resume));
-    Ok(Plan { select, projection, position, pace })
+    Ok(Plan { select, projection, position, pace, uses: None })
 }
 
 /// Every field but `messages`.

@@ -8,15 +8,31 @@ use serde_json::Value;
 use super::number;
 use super::pointer::Pointer;
 
-/// Tests that must all hold. Equal when they were written alike, so that feeds can share them.
+/// A test of a payload. Equal when they say the same in another order, so that feeds can share them.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    tests: Box<[Test]>,
+    expression: Expression,
     identity: Box<str>,
 }
 
+/// What must hold of a value: tests, combined.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// Each of these; nothing to hold always holds.
+    All(Vec<Self>),
+    /// At least one of these; of nothing, none ever does.
+    Any(Vec<Self>),
+    /// Not this.
+    Not(Box<Self>),
+    /// One comparison.
+    Test(Test),
+    /// The pointer finds a list, and this holds of at least one of its elements: pointers inside
+    /// begin at the element.
+    Element(Pointer, Box<Self>),
+}
+
 /// One comparison of the value that a pointer finds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Test {
     /// Where in the payload.
     pub pointer: Pointer,
@@ -57,15 +73,92 @@ pub enum Bound {
 }
 
 impl Condition {
-    /// The conjunction of these tests; `None` when there is nothing to test.
-    pub fn all(tests: Vec<Test>) -> Option<Self> {
-        let identity = format!("{tests:?}").into();
-        (!tests.is_empty()).then(|| Self { tests: tests.into(), identity })
+    /// The condition that this holds; `None` when it always does.
+    pub fn new(expression: Expression) -> Option<Self> {
+        let expression = expression.normal();
+        let identity = expression.text().into();
+        (!expression.is_constant(true)).then_some(Self { expression, identity })
     }
 
-    /// Do all tests hold for this payload?
+    /// The conjunction of these tests; `None` when there is nothing to test.
+    pub fn all(tests: Vec<Test>) -> Option<Self> {
+        Self::new(Expression::All(tests.into_iter().map(Expression::Test).collect()))
+    }
+
+    /// Does it hold for this payload?
     pub fn holds(&self, payload: &Value) -> bool {
-        self.tests.iter().all(|test| test.comparison.holds(test.pointer.find(payload)))
+        self.expression.holds(payload)
+    }
+}
+
+impl Expression {
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(value)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(value)),
+            Self::Not(part) => !part.holds(value),
+            Self::Test(test) => test.comparison.holds(test.pointer.find(value)),
+            Self::Element(pointer, part) => match pointer.find(value) {
+                Some(Value::Array(items)) => items.iter().any(|item| part.holds(item)),
+                _ => false,
+            },
+        }
+    }
+
+    /// The same verdict for every payload, in a form that is the same for other orders,
+    /// repetitions and nestings of the same operands.
+    fn normal(self) -> Self {
+        match self {
+            Self::All(parts) => Self::join(parts, true),
+            Self::Any(parts) => Self::join(parts, false),
+            Self::Not(part) => match part.normal() {
+                Self::Not(part) => *part,
+                part if part.is_constant(true) => Self::constant(false),
+                part if part.is_constant(false) => Self::constant(true),
+                part => Self::Not(Box::new(part)),
+            },
+            Self::Test(test) => Self::Test(test),
+            Self::Element(pointer, part) => match part.normal() {
+                part if part.is_constant(false) => part,
+                part => Self::Element(pointer, Box::new(part)),
+            },
+        }
+    }
+
+    /// All or any of these: `neutral` is what an operand may be without a say in the verdict.
+    fn join(parts: Vec<Self>, neutral: bool) -> Self {
+        let mut flat = Vec::new();
+        for part in parts {
+            match (part.normal(), neutral) {
+                (Self::All(inner), true) | (Self::Any(inner), false) => flat.extend(inner),
+                (part, _) if part.is_constant(!neutral) => return part,
+                (part, _) => flat.push(part),
+            }
+        }
+        flat.sort_by_cached_key(Self::text);
+        flat.dedup_by_key(|part| part.text());
+        match (flat.len(), neutral) {
+            (1, _) => flat.remove(0),
+            (_, true) => Self::All(flat),
+            (_, false) => Self::Any(flat),
+        }
+    }
+
+    /// Two expressions of the same text give the same verdicts.
+    fn text(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn constant(verdict: bool) -> Self {
+        if verdict { Self::All(Vec::new()) } else { Self::Any(Vec::new()) }
+    }
+
+    fn is_constant(&self, verdict: bool) -> bool {
+        match self {
+            Self::All(parts) => verdict && parts.is_empty(),
+            Self::Any(parts) => !verdict && parts.is_empty(),
+            Self::Not(_) | Self::Test(_) | Self::Element(..) => false,
+        }
     }
 }
 
