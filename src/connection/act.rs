@@ -166,6 +166,7 @@ impl Shard {
             serial,
             dropped: 0,
             member: None,
+            uses: None,
             pace: None,
             task: None,
             is_subscription: false,

@@ -7,7 +7,7 @@
 //! into one buffer for all; [`receive`] makes messages of it and [`act`] does what the protocol
 //! asks; [`subscribe`] brings a subscription to its feed and [`member`] delivers; [`flush`] writes
 //! each socket that has something once; [`close`] ends it, both ways and in time. [`change`] brings
-//! other limits to those that are open. [`fault`] is for what must not happen.
+//! other limits and types to those that are open. [`fault`] is for what must not happen.
 
 mod act;
 mod answer;
@@ -94,6 +94,7 @@ pub struct Shards {
     sockets: Vec<mpsc::Sender<Upgraded>>,
     registry: Arc<Registry>,
     options: watch::Sender<Options>,
+    schema: watch::Sender<()>,
     drain: watch::Sender<Option<Duration>>,
 }
 
@@ -101,6 +102,7 @@ pub struct Shards {
 #[derive(Debug, Clone)]
 struct Told {
     options: watch::Receiver<Options>,
+    schema: watch::Receiver<()>,
     drain: watch::Receiver<Option<Duration>>,
 }
 
@@ -122,6 +124,7 @@ impl Shards {
         options: &Options,
     ) -> Result<Self, StartError> {
         let (drain, options) = (watch::Sender::new(None), watch::Sender::new(*options));
+        let changes = watch::Sender::new(());
         let mut sockets = Vec::new();
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
@@ -131,12 +134,16 @@ impl Shards {
                 schema: schema.clone(),
                 registry: registry.clone(),
                 sockets: receiver,
-                told: Told { options: options.subscribe(), drain: drain.subscribe() },
+                told: Told {
+                    options: options.subscribe(),
+                    schema: changes.subscribe(),
+                    drain: drain.subscribe(),
+                },
             };
             shard::spawn(seed)?;
             sockets.push(sender);
         }
-        Ok(Self { sockets, registry: registry.clone(), options, drain })
+        Ok(Self { sockets, registry: registry.clone(), options, schema: changes, drain })
     }
 
     /// Hands a socket to the shard with this number, modulo their count.
@@ -152,6 +159,12 @@ impl Shards {
     /// `init_timeout` from before, and what an outbox holds beyond a lower bound stays in it.
     pub fn set_options(&self, options: Options) {
         self.options.send_replace(options);
+    }
+
+    /// Another schema is served: subscriptions that rely on what it does not have end with an error
+    /// that says so, all others go on.
+    pub fn schema_changed(&self) {
+        self.schema.send_replace(());
     }
 
     /// Closes all connections with 1012, spread over this time, and waits until they are gone.

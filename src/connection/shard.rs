@@ -36,6 +36,8 @@ pub(super) struct Shard {
     pub(super) schema: Arc<Schema>,
     pub(super) registry: Arc<Registry>,
     pub(super) options: Cell<Options>,
+    /// Which schema its subscriptions have been held against.
+    pub(super) generation: Cell<u64>,
     pub(super) state: RefCell<State>,
     /// All connections are read into this.
     pub(super) read_scratch: RefCell<Box<[u8]>>,
@@ -77,6 +79,7 @@ async fn run(seed: Seed) {
     tokio::task::spawn_local(shard.clone().run_timers());
     tokio::task::spawn_local(shard.clone().run_endings());
     tokio::task::spawn_local(shard.clone().run_options(told.options));
+    tokio::task::spawn_local(shard.clone().run_schema(told.schema));
     tokio::task::spawn_local(shard.clone().run_drain(told.drain));
     while let Some(upgraded) = sockets.recv().await {
         shard.attempt(|| shard.clone().open(upgraded));
@@ -91,12 +94,14 @@ impl Shard {
     pub(super) fn new(seed: Seed) -> (Rc<Self>, Inputs) {
         let Seed { number, broker, schema, registry, sockets, mut told } = seed;
         let options = Cell::new(*told.options.borrow_and_update());
+        let generation = schema.generation();
         let shard = Rc::new_cyclic(|this| Self {
             id: ShardId(number),
             broker,
             schema,
             registry,
             options,
+            generation: Cell::new(generation),
             state: RefCell::default(),
             read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
             write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
@@ -132,6 +137,8 @@ impl Shard {
     }
 
     fn deliver(self: &Rc<Self>, events: &[Arc<Event>]) {
+        // Who published them may have seen other types already.
+        self.look_at_schema();
         let mut state = self.state.borrow_mut();
         let counters = self.broker.counters();
         let mut delivered = [0_u64; EVENTS_PER_FLUSH];

@@ -36,6 +36,7 @@ impl Shard {
     ) {
         let feed = Rc::new(self.broker.feed(plan.select, &plan.projection));
         let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) else { return };
+        operation.uses = plan.uses;
         operation.pace = Conflater::new(plan.pace)
             .map(|conflater| Box::new(Pace { conflater, feed: feed.clone(), scheduled: None }));
         self.count_subscription(state, key, slot);
@@ -143,6 +144,7 @@ impl Shard {
 
     /// Queues messages of the log until the outbox is half full, and says how many: one at least.
     fn replay(&self, key: Key, slot: Slot, feed: &Rc<Feed>, messages: &[Arc<Message>]) -> usize {
+        self.look_at_schema();
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         let (mut taken, mut delivered) = (0, 0);

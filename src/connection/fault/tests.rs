@@ -72,8 +72,12 @@ fn seed() -> Seed {
         close_timeout: minute,
         version: "1",
     };
-    let (options, drain) = (watch::channel(options).1, watch::channel(None).1);
-    let (sockets, told) = (mpsc::channel(1).1, Told { options, drain });
+    let told = Told {
+        options: watch::channel(options).1,
+        schema: watch::channel(()).1,
+        drain: watch::channel(None).1,
+    };
+    let sockets = mpsc::channel(1).1;
     Seed { number: 0, broker, schema, registry, sockets, told }
 }
 
