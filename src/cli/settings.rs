@@ -93,6 +93,11 @@ impl Settings {
         named.or_else(|| Some(Path::new(DEFAULT_FILE).to_owned()).filter(|path| path.exists()))
     }
 
+    /// The file that would be read if it were there.
+    pub(super) fn possible_file(&self) -> PathBuf {
+        self.file().unwrap_or_else(|| DEFAULT_FILE.into())
+    }
+
     fn flags(&self) -> Vec<Flag> {
         let flag = |flag, key: &str, value: &str| Flag {
             place: Place::Flag(flag),

@@ -76,7 +76,10 @@ mod tests {
             (running.topics.len(), running.keep.age),
             (1, Some(std::time::Duration::from_secs(1)))
         );
-        assert_eq!((running.server.clone(), running.log.format), (before.server.clone(), before.log.format));
+        assert_eq!(
+            (running.server.clone(), running.log.format),
+            (before.server.clone(), before.log.format)
+        );
         // Said again for as long as it is so.
         let mut running = before;
         running.take_over(config(&newer));

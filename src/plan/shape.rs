@@ -364,3 +364,6 @@ fn kind_of(text: &str) -> &'static str {
         _ => "a number",
     }
 }
+
+#[cfg(test)]
+mod tests;

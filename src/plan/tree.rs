@@ -167,3 +167,6 @@ impl<'de> Visitor<'de> for Items<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

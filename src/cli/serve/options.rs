@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::topics::{Overflow, TopicRule};
+use crate::broker::rules::{Overflow, TopicRule};
 use crate::broker::{self, feed};
 use crate::config::{self, Config};
 use crate::connection::{self, registry};
 use crate::engine::Bounds;
 use crate::engine::retention::{Keep, Retention, Rule};
+use crate::graphql::typed::Typed;
 use crate::message::json::Json;
 use crate::{graphql, server};
 
@@ -30,7 +31,7 @@ pub(super) fn shards(config: &Config) -> usize {
     if asked == 0 { cores } else { asked }.min(feed::SHARDS_MAX)
 }
 
-pub(super) fn broker(config: &Config, node: Arc<str>) -> broker::Options {
+pub(super) fn broker(config: &Config, typed: &Typed, node: Arc<str>) -> broker::Options {
     let rule = |rule: &config::TopicRule| TopicRule {
         filter: rule.matching.clone(),
         overflow: match rule.overflow {
@@ -47,20 +48,27 @@ pub(super) fn broker(config: &Config, node: Arc<str>) -> broker::Options {
         publishes_per_second_max: u32::try_from(config.limits.publish_per_second)
             .unwrap_or(u32::MAX),
         encodings_bytes: ENCODINGS_BYTES,
-        topic_rules: config.topics.iter().map(rule).collect(),
+        // What a schema says of its topics comes before what the file says of filters.
+        topic_rules: typed
+            .topic_rules()
+            .into_iter()
+            .chain(config.topics.iter().map(rule))
+            .collect(),
         node,
     }
 }
 
 /// What is kept of each topic.
-pub(super) fn retention(config: &Config) -> Retention {
+pub(super) fn retention(config: &Config, typed: &Typed) -> Retention {
     let keep = |keep: config::Keep| Keep { last: keep.last, age: keep.age, bytes: keep.bytes };
     let rule = |rule: &config::TopicRule| Rule {
         filter: rule.matching.clone(),
         keep: keep(rule.keep.unwrap_or(config.keep)),
         conflate: rule.overflow == config::Overflow::Conflate,
     };
-    Retention { rules: config.topics.iter().map(rule).collect(), default: keep(config.keep) }
+    let default = keep(config.keep);
+    let rules = typed.retention(default).into_iter().chain(config.topics.iter().map(rule));
+    Retention { rules: rules.collect(), default }
 }
 
 /// What is kept of all topics together.
@@ -130,10 +138,7 @@ pub(super) fn connection(config: &Config) -> connection::Options {
     }
 }
 
-pub(super) fn server(
-    config: &Config,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> server::Options {
+pub(super) fn server(config: &Config, tls: Option<Arc<rustls::ServerConfig>>) -> server::Options {
     server::Options {
         listen: config.server.listen,
         admin_listen: config.server.admin_listen,
