@@ -5,6 +5,7 @@ mod inputs;
 mod options;
 mod reload;
 mod signals;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -27,6 +28,7 @@ use crate::server::{Handle, Layers};
 use crate::telemetry;
 use reload::Running;
 use signals::{Asked, Signals};
+use watch::Watch;
 
 /// Serves until it is asked to stop; so does no command at all
 #[derive(Debug, Args)]
@@ -64,15 +66,36 @@ async fn serve(
     if output::print(&format!("{line}\n")).is_err() {
         tracing::info!("{line}");
     }
-    while signals.next().await == Asked::Reload {
-        running.reload();
-    }
+    change(&mut running, &mut signals).await;
     tracing::info!("draining; a second signal stops at once");
     tokio::select! {
         () = running.handle.drain() => {}
         () = signals.stop() => {}
     }
     Ok(())
+}
+
+/// Reloads when a signal or a file says so, until it is to stop.
+async fn change(running: &mut Running<'_>, signals: &mut Signals) {
+    let mut watch = Watch::new();
+    loop {
+        // Watched before it is looked at: no change falls between the two.
+        let folders = running.watched();
+        watch.follow(&folders);
+        if !folders.is_empty() {
+            running.reload_if_changed();
+        }
+        if running.watched() != folders {
+            continue;
+        }
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return,
+                Asked::Reload => running.reload(),
+            },
+            () = watch.changed() => {}
+        }
+    }
 }
 
 /// Puts the layers together and listens.

@@ -1,7 +1,8 @@
 //! A broker that serves, and how it takes over another configuration without closing anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use super::inputs::{Inputs, Stamp};
 use super::{Declared, Settings, listen, options};
@@ -18,8 +19,11 @@ pub(super) struct Running<'a> {
     pub(super) handle: Handle,
     /// What holds: where the file says otherwise only for the next start, as it was.
     pub(super) config: Config,
-    /// The files, as they were when they were last read.
-    stamp: Stamp,
+    /// The files as they were when they were last taken over.
+    served: Stamp,
+    /// The files that were last looked at, taken over or not, as they were then.
+    inputs: Inputs,
+    tried: Stamp,
     settings: &'a Settings,
     model: Model,
     log: LogLevel,
@@ -31,44 +35,51 @@ impl<'a> Running<'a> {
         config: Config,
         log: LogLevel,
     ) -> Result<Self, String> {
-        // Before they are read: what changes meanwhile counts as a change.
-        let stamp = Inputs::of(settings, &config).stamp();
+        let inputs = Inputs::of(settings, &config);
+        let tried = inputs.stamp();
         let Declared { model, definition } = Declared::load(&config)?;
         let handle = listen(&config, definition, &options::connection(&config))?;
-        Ok(Self { handle, config, stamp, settings, model, log })
+        Ok(Self { handle, config, served: tried.clone(), inputs, tried, settings, model, log })
     }
 
-    /// The files that it is made of.
-    pub(super) fn inputs(&self) -> Inputs {
-        Inputs::of(self.settings, &self.config)
+    /// The folders in which a change is to be looked at.
+    pub(super) fn watched(&self) -> BTreeSet<PathBuf> {
+        if self.config.schema.watch { self.inputs.folders() } else { BTreeSet::new() }
     }
 
     /// Reads everything anew if a file is not what it was when it was last read.
     pub(super) fn reload_if_changed(&mut self) {
-        if self.inputs().stamp() != self.stamp {
+        if self.inputs.stamp() != self.tried {
             self.reload();
         }
     }
 
     /// Reads everything anew and takes over what can change. What is wrong changes nothing.
     pub(super) fn reload(&mut self) {
-        self.stamp = self.inputs().stamp();
         if let Err(faults) = self.try_reload() {
             tracing::error!("nothing was reloaded: {faults}");
         }
     }
 
     fn try_reload(&mut self) -> Result<(), String> {
+        // Always before it is read: what changes meanwhile counts as a change.
+        self.tried = self.inputs.stamp();
         let newer = self.settings.load().map_err(|faults| faults.to_string())?;
+        self.inputs = Inputs::of(self.settings, &newer);
+        self.tried = self.inputs.stamp_after(&self.tried);
         let Declared { model, definition } = Declared::load(&newer)?;
         let tls = tls::server(&newer)?;
         let changes = self.config.take_over(newer);
+        let certificate = [&self.config.server.tls_cert, &self.config.server.tls_key];
+        let mut certificate = certificate.into_iter().flatten();
+        let is_renewed = certificate.any(|file| self.tried.differs(&self.served, file));
         let server = options::server(&self.config, tls);
         let types = differences(&self.model, &model);
         self.model = model;
         self.hold(definition);
         self.handle.set_options(server);
-        tell(&changes, &types);
+        self.served.clone_from(&self.tried);
+        tell(&changes, &types, is_renewed);
         Ok(())
     }
 
@@ -92,10 +103,11 @@ impl<'a> Running<'a> {
 }
 
 /// Says what has changed, in one line, and what is to change at the next start.
-fn tell(changes: &Changes, types: &[String]) {
+fn tell(changes: &Changes, types: &[String], is_renewed: bool) {
     let schema = (!types.is_empty()).then(|| format!("schema ({})", types.join(", ")));
     let keys = changes.taken.iter().map(|key| (*key).to_owned());
-    let parts: Vec<String> = schema.into_iter().chain(keys).collect();
+    let certificate = is_renewed.then(|| "the certificate".to_owned());
+    let parts: Vec<String> = schema.into_iter().chain(certificate).chain(keys).collect();
     let what = if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join(", ") };
     tracing::info!("reloaded: {what}");
     match changes.waiting.as_slice() {
