@@ -7,6 +7,8 @@ mod oracle;
 
 mod publishes;
 mod typed;
+mod typed_filters;
+mod typed_oracle;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
