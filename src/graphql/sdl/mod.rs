@@ -1,19 +1,24 @@
-//! The user's SDL: the files of a folder in, a checked model out, or all faults at once.
+//! The user's SDL: the files of a folder in, a checked model out, or all faults at once; and what
+//! is derived of a model.
 //!
 //! Comes in: text. Goes out: a [`Model`] on which everything else relies, or [`Faults`] with the
 //! place of each, what is wrong there and what would be right. Knows nothing of: the file system.
 //!
 //! `parse` makes syntax trees, `gather` puts definitions and extensions together by name,
 //! `directives`, `members`, `topic` and `entity` look at each type, `together` at all of them.
+//! `derive` and `filters` write the SDL that a model becomes.
 
+pub mod derive;
 pub mod fault;
 pub mod model;
 pub mod names;
 pub mod source;
 
 mod brackets;
+mod collide;
 mod directives;
 mod entity;
+mod filters;
 mod gather;
 mod lower;
 mod members;

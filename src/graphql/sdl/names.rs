@@ -1,6 +1,56 @@
-//! The names that are derived from those of types and stems.
+//! The names that are derived of a typed topic.
 
+use async_graphql::parser::types::{BaseType, Type};
+
+use super::model::TypedTopic;
 use super::ours::Root;
+
+/// The fields and arguments that stand for one typed topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Field of `Subscription`.
+    pub subscription: String,
+    /// Field of `Query`: the newest message.
+    pub newest: String,
+    /// Field of `Query`: messages kept.
+    pub history: String,
+    /// Field of `Mutation`.
+    pub publish: String,
+    /// Field of `Mutation`: several.
+    pub publish_many: String,
+    /// Argument of `publish`.
+    pub argument: String,
+    /// Argument of `publish_many`.
+    pub arguments: String,
+}
+
+impl Names {
+    /// The names of a typed topic.
+    pub fn of(topic: &TypedTopic) -> Self {
+        let stem = &topic.stem;
+        let mut letters = stem.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        let upper: String = first.into_iter().chain(letters).collect();
+        Self {
+            subscription: stem.clone(),
+            newest: stem.clone(),
+            history: format!("{stem}History"),
+            publish: format!("publish{upper}"),
+            publish_many: format!("publishMany{upper}"),
+            argument: stem.clone(),
+            arguments: format!("{stem}s"),
+        }
+    }
+
+    /// The fields in one of the derived types.
+    pub(super) fn fields(&self, root: Root) -> Vec<&str> {
+        match root {
+            Root::Query => vec![&self.newest, &self.history],
+            Root::Mutation => vec![&self.publish, &self.publish_many],
+            Root::Subscription => vec![&self.subscription],
+        }
+    }
+}
 
 /// The stem of a type's fields where `@topic` names none: `Quote` is `quote`, `HTTPLog` is
 /// `httpLog`, `IOTReading` is `iotReading`, `URL` is `url`.
@@ -20,33 +70,21 @@ pub fn stem(type_name: &str) -> String {
     letters.iter().enumerate().map(letter).collect()
 }
 
-/// A stem at the end of another name: `quote` is `Quote` in `publishQuote`.
-pub fn capitalised(stem: &str) -> String {
-    let mut letters = stem.chars();
-    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string())
-        + letters.as_str()
-}
-
-/// The fields that a stem has in one of the derived types.
-pub(super) fn fields(root: Root, stem: &str) -> Vec<String> {
-    match root {
-        Root::Query => vec![stem.to_owned(), format!("{stem}History")],
-        Root::Mutation => {
-            let stem = capitalised(stem);
-            vec![format!("publish{stem}"), format!("publishMany{stem}")]
-        }
-        Root::Subscription => vec![stem.to_owned()],
-    }
-}
-
 /// The types that are derived from an object type.
 pub(super) fn of_object(name: &str) -> Vec<String> {
-    ["Input", "Filter", "ListFilter", "Connection", "Edge"].map(|end| format!("{name}{end}")).into()
+    ["Input", "Filter", "Connection", "Edge"].map(|end| format!("{name}{end}")).into()
 }
 
-/// The types that are derived from an enum or scalar.
-pub(super) fn of_leaf(name: &str) -> Vec<String> {
-    ["Filter", "ListFilter"].map(|end| format!("{name}{end}")).into()
+/// The input that tests a value of this type.
+pub(super) fn filter(ty: &Type) -> String {
+    format!("{}Filter", of_lists(ty))
+}
+
+fn of_lists(ty: &Type) -> String {
+    match &ty.base {
+        BaseType::Named(name) => name.to_string(),
+        BaseType::List(item) => format!("{}List", of_lists(item)),
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +109,5 @@ mod tests {
         for (name, expected) in table {
             assert_eq!(stem(name), expected);
         }
-        assert_eq!(capitalised("httpLog"), "HttpLog");
-        assert_eq!(fields(Root::Mutation, "quote"), ["publishQuote", "publishManyQuote"]);
     }
 }

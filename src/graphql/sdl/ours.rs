@@ -158,7 +158,7 @@ impl Ours {
     fn new() -> Self {
         let mut definitions = definitions(DIRECTIVES);
         definitions.extend(self::definitions(BUILT_IN));
-        let generic = self::definitions(super::super::GENERIC);
+        let generic = self::definitions(super::derive::GENERIC);
         let own = |name: &str| name.to_owned();
         let names = definitions.iter().chain(&generic).filter(|one| !is_directive(one));
         let names = names.filter_map(|one| Some(own(one.name()?)));
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn our_own_texts_are_right() {
-        for text in [DIRECTIVES, BUILT_IN, super::super::super::GENERIC] {
+        for text in [DIRECTIVES, BUILT_IN, super::super::derive::GENERIC] {
             assert!(Document::parse(text, "").is_ok(), "{text}");
         }
         let mut names: Vec<&str> = directives().collect();

@@ -10,7 +10,7 @@ use super::members::{is_leaf, type_span};
 use super::model::TypedTopic;
 use super::source::Span;
 use super::{names, nearest};
-use crate::broker::topics::Overflow;
+use crate::broker::rules::Overflow;
 use crate::engine::retention::Keep;
 use crate::message::template::Template;
 use crate::message::units;
