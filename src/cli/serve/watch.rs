@@ -77,13 +77,18 @@ impl Watch {
             // A folder that is gone has taken its watch along.
             let _ = watcher.unwatch(&path);
         }
-        for path in folders.iter().flat_map(|folder| places(folder)) {
-            match watcher.watch(&path, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.watched.insert(path)),
+        self.watched = places(folders);
+        for path in &self.watched {
+            match watcher.watch(path, RecursiveMode::NonRecursive) {
+                Ok(()) => {}
                 // Gone since it was looked at, which the one above it tells.
                 Err(_) if !path.exists() => {}
                 Err(error) => return Err(error),
             }
+        }
+        if places(folders) != self.watched {
+            // A folder came or went before the one above it was watched.
+            let _ = self.teller.try_send(());
         }
         Ok(())
     }
@@ -126,13 +131,17 @@ fn tell(event: &notify::Result<notify::Event>, teller: &mpsc::Sender<()>) {
     }
 }
 
-/// The folder if it is there, and the nearest one above it that is.
-fn places(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+/// Each of the folders if it is there, and the nearest one above it that is.
+fn places(folders: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let is_folder = |path: &&Path| fs::metadata(path).is_ok_and(|found| found.is_dir());
-    let above = folder.ancestors().skip(1).find(is_folder).map(Path::to_owned);
-    let itself = Some(folder).filter(|folder| is_folder(&folder.as_path()));
-    itself.into_iter().chain(above)
+    let mut places = BTreeSet::new();
+    for folder in folders {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        let above = folder.ancestors().skip(1).find(is_folder);
+        let itself = Some(folder.as_path()).filter(is_folder);
+        places.extend(above.into_iter().chain(itself).map(Path::to_owned));
+    }
+    places
 }
 
 #[cfg(test)]

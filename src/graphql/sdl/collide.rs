@@ -6,7 +6,7 @@ use async_graphql::parser::types::BaseType;
 
 use super::fault::Fault;
 use super::gather::Folder;
-use super::names::{self, Names};
+use super::names;
 use super::ours::{self, Root};
 use super::source::Span;
 use super::topic::Found;
@@ -93,9 +93,8 @@ impl Derived {
 pub(super) fn fields(topics: &[Found], faults: &mut Vec<Fault>) {
     let mut taken: HashMap<(Root, String), &Found> = HashMap::new();
     for found in topics {
-        let names = Names::of(&found.topic);
         let mut all = Root::ALL.into_iter().flat_map(|root| {
-            names.fields(root).into_iter().map(move |field| (root, field.to_owned()))
+            names::fields(root, &found.topic.stem).into_iter().map(move |field| (root, field))
         });
         // One is enough: what helps against it helps against the others.
         let collision = all.find_map(|(root, field)| {

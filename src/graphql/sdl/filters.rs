@@ -6,7 +6,8 @@ use async_graphql::parser::types::{BaseType, Type};
 
 use super::derive::innermost;
 use super::model::{Field, Model, Object};
-use super::names;
+use super::names::filter;
+use super::print::each;
 
 /// The comparisons that a leaf allows beside those that all do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +34,10 @@ pub(super) fn of(model: &Model) -> String {
 fn of_object(object: &Object, is_nested: bool) -> String {
     let own = &object.name;
     let field = |field: &Field| {
-        format!("  \"Tests `{}`.\"\n  {}: {}\n", field.name, field.name, names::filter(&field.ty))
+        format!("  \"Tests `{}`.\"\n  {}: {}\n", field.name, field.name, filter(&field.ty))
     };
     let is_null = if is_nested { IS_NULL } else { "" };
-    let fields: String = object.fields.iter().map(field).collect();
+    let fields = each(&object.fields, field);
     format!(
         "\n\"Tests a `{own}`. All that is given must hold.\"\ninput {own}Filter {{\n  \
          \"All of these hold.\"\n  and: [{own}Filter!]\n  \"One of these holds.\"\n  \
@@ -47,11 +48,11 @@ fn of_object(object: &Object, is_nested: bool) -> String {
 fn add(model: &Model, ty: &Type, inputs: &mut BTreeMap<String, String>) {
     match &ty.base {
         BaseType::List(item) => {
-            inputs.entry(names::filter(ty)).or_insert_with(|| of_list(ty, item, model));
+            inputs.entry(filter(ty)).or_insert_with(|| of_list(ty, item, model));
             add(model, item, inputs);
         }
         BaseType::Named(leaf) if model.object(leaf).is_none() => {
-            inputs.entry(names::filter(ty)).or_insert_with(|| of_leaf(model, leaf));
+            inputs.entry(filter(ty)).or_insert_with(|| of_leaf(model, leaf));
         }
         BaseType::Named(_) => {}
     }
@@ -67,11 +68,9 @@ fn of_list(ty: &Type, item: &Type, model: &Model) -> String {
              ne: {value}\n  \"Equal to one of these.\"\n  in: [{value}!]\n"
         )
     };
-    format!(
-        "\n\"Tests a list.\"\ninput {} {{\n  \"An element passes.\"\n  any: {}\n{equal}{IS_NULL}}}\n",
-        names::filter(ty),
-        names::filter(item)
-    )
+    let (name, item) = (filter(ty), filter(item));
+    let any = format!("  \"An element passes.\"\n  any: {item}\n");
+    format!("\n\"Tests a list.\"\ninput {name} {{\n{any}{equal}{IS_NULL}}}\n")
 }
 
 /// The type of a value to compare with: no element has to be there.
@@ -89,9 +88,7 @@ fn of_leaf(model: &Model, leaf: &str) -> String {
          \"Equal to one of these.\"\n  in: [{leaf}!]\n{IS_NULL}"
     );
     if has_order {
-        for (name, doc) in ORDER {
-            fields.push_str(&format!("  \"{doc}\"\n  {name}: {leaf}\n"));
-        }
+        fields.push_str(&each(ORDER, |(name, doc)| format!("  \"{doc}\"\n  {name}: {leaf}\n")));
     }
     if has_text {
         fields.push_str(TEXT);

@@ -1,12 +1,11 @@
-//! The user's SDL: the files of a folder in, a checked model out, or all faults at once; and what
-//! is derived of a model.
+//! The user's SDL: the files of a folder in, a checked model out, or all faults at once.
 //!
 //! Comes in: text. Goes out: a [`Model`] on which everything else relies, or [`Faults`] with the
 //! place of each, what is wrong there and what would be right. Knows nothing of: the file system.
 //!
 //! `parse` makes syntax trees, `gather` puts definitions and extensions together by name,
-//! `directives`, `members`, `topic` and `entity` look at each type, `together` at all of them.
-//! `derive` and `filters` write the SDL that a model becomes.
+//! `directives`, `members`, `topic` and `entity` look at each type, `together` at all of them. What
+//! follows of a model is in `derive`, with `filters` and `print`.
 
 pub mod derive;
 pub mod fault;
@@ -25,6 +24,7 @@ mod members;
 mod nearest;
 mod ours;
 mod parse;
+mod print;
 mod refuse;
 mod syntax;
 mod together;
