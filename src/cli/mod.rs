@@ -7,6 +7,7 @@ mod address;
 mod bench;
 mod check;
 mod client;
+mod folder;
 mod output;
 mod publish;
 mod schema;

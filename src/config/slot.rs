@@ -87,6 +87,26 @@ impl Slot {
         Ok(())
     }
 
+    /// Exchanges the values of two configurations, and says whether they differ.
+    pub(super) fn exchange(&self, left: &mut Config, right: &mut Config) -> bool {
+        match self {
+            Self::Address(field) => exchange(*field, left, right),
+            Self::AddressOrOff(field) => exchange(*field, left, right),
+            Self::Origins(field) => exchange(*field, left, right),
+            Self::Flag(field) => exchange(*field, left, right),
+            Self::File(field) => exchange(*field, left, right),
+            Self::Count(field) | Self::CountOrZero(field) | Self::Size(field) => {
+                exchange(*field, left, right)
+            }
+            Self::Limit(field) | Self::SizeLimit(field) => exchange(*field, left, right),
+            Self::Time(field) | Self::TimeOrZero(field) => exchange(*field, left, right),
+            Self::TimeLimit(field) => exchange(*field, left, right),
+            Self::Level(field) => exchange(*field, left, right),
+            Self::Format(field) => exchange(*field, left, right),
+            Self::Topics(field) => exchange(*field, left, right),
+        }
+    }
+
     /// True when a `tidings.toml` writes the value in quotes.
     pub(super) fn is_text(&self) -> bool {
         match self {
@@ -108,6 +128,11 @@ impl Slot {
             | Self::Format(_) => true,
         }
     }
+}
+
+fn exchange<T: PartialEq>(field: Field<T>, left: &mut Config, right: &mut Config) -> bool {
+    std::mem::swap(field(left), field(right));
+    field(left) != field(right)
 }
 
 /// Origins as browsers send them: scheme, host and port, without a path.

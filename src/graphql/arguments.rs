@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::error::{Code, Error, Segment};
-use super::input::{Coercion, Fault, Payload, Source, Value};
+use super::fault::{Fault, Payload};
+use super::input::{Coercion, Source, Value};
 use super::select::Selected;
 use super::types::{Field, Types};
 use super::variables::Variables;
@@ -85,7 +86,7 @@ impl<'a> Arguments<'a> {
     /// A number that is not null.
     pub fn float(&self, name: &str) -> Option<f64> {
         match self.get(name) {
-            Some(Value::Float(number)) => number.as_f64(),
+            Some(Value::Float(number)) => number.parse().ok(),
             _ => None,
         }
     }

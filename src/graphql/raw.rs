@@ -102,7 +102,7 @@ pub fn write_value(value: &Value<'_>, out: &mut String) {
         // Writing to a String cannot fail.
         Value::Boolean(value) => drop(write!(out, "{value}")),
         Value::Int(number) => drop(write!(out, "{number}")),
-        Value::Float(number) => drop(write!(out, "{number}")),
+        Value::Float(number) => out.push_str(number),
         Value::Text(text) => out.push_str(&quoted(text)),
         Value::Json(json) => out.push_str(json.as_str()),
         Value::List(items) => write_all(items, ['[', ']'], out, write_value),

@@ -7,6 +7,7 @@ use super::*;
 use crate::broker::misfits::Misfits;
 use crate::broker::rules::TopicType;
 use crate::broker::{Base, Options};
+use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
@@ -77,9 +78,11 @@ fn broker() -> Arc<Broker> {
             rules: Vec::new(),
             default: Keep { last: None, age: None, bytes: None },
         },
-        memory_bytes: 1000,
-        idempotency_window: Duration::from_secs(1),
-        idempotency_ids_max: 10,
+        bounds: Bounds {
+            memory_bytes: 1000,
+            idempotency_window: Duration::from_secs(1),
+            idempotency_ids_max: 10,
+        },
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());

@@ -10,6 +10,7 @@ use crate::broker::feed::ShardId;
 use crate::broker::history::{PageSize, Request};
 use crate::broker::rules::{Overflow, TopicRule, TopicType};
 use crate::broker::{Base, Broker, Next, Options};
+use crate::engine::Bounds;
 use crate::engine::Publish;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
@@ -40,22 +41,28 @@ fn rule(field: &str, leaf: Leaf) -> TopicRule {
     }
 }
 
-fn broker(topic_rules: Vec<TopicRule>) -> Broker {
-    let options = Options {
+fn options(topic_rules: Vec<TopicRule>) -> Options {
+    Options {
         shards: 1,
         payload_bytes_max: 1000,
         publishes_per_second_max: 0,
         encodings_bytes: 1000,
         topic_rules,
         node: "n1".into(),
-    };
+    }
+}
+
+fn broker(topic_rules: Vec<TopicRule>) -> Broker {
+    let options = options(topic_rules);
     let base = Base::new(&options, Instant::now());
     let memory = memory::Options {
         epoch: Epoch::new(1),
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
-        memory_bytes: 1 << 20,
-        idempotency_window: Duration::from_secs(1),
-        idempotency_ids_max: 10,
+        bounds: Bounds {
+            memory_bytes: 1 << 20,
+            idempotency_window: Duration::from_secs(1),
+            idempotency_ids_max: 10,
+        },
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());
@@ -179,17 +186,17 @@ fn new_rules_hold_at_once_for_topics_in_use() {
     assert_eq!(broker.overflow(&topic), Overflow::Disconnect);
     assert!(broker.presence(&topic).is_ok());
 
-    broker.set_topic_rules(vec![rule("bid", Leaf::Float)]);
+    broker.set_options(options(vec![rule("bid", Leaf::Float)]));
     assert_eq!(replay(&broker, &typed), [1, 2]);
     assert_eq!(live(&broker, &[&typed], publish_one), [[3]]);
     assert_eq!(&*broker.topic(&topic).unwrap().ty.unwrap().name, "Quote");
     assert_eq!(broker.overflow(&topic), Overflow::Conflate);
     assert!(broker.presence(&topic).is_err());
 
-    broker.set_topic_rules(vec![rule("ask", Leaf::Float), rule("bid", Leaf::Float)]);
+    broker.set_options(options(vec![rule("ask", Leaf::Float), rule("bid", Leaf::Float)]));
     assert!(replay(&broker, &typed).is_empty());
     assert_eq!(live(&broker, &[&typed], publish_one), [vec![0_u64; 0]]);
-    broker.set_topic_rules(Vec::new());
+    broker.set_options(options(Vec::new()));
     assert_eq!(broker.topic(&topic).unwrap().ty, None);
     assert!(history(&broker, &typed, PageSize::First(9)).is_empty());
 }
