@@ -182,7 +182,7 @@ pub const KEYS: &[Key] = &[
     key(
         "schema.dir",
         "",
-        Slot::File(|c| &mut c.schema.dir),
+        Slot::Folder(|c| &mut c.schema.dir),
         "Folder of *.graphql files that declare typed topics.",
     ),
     key(

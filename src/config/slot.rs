@@ -21,6 +21,8 @@ pub(super) enum Slot {
     Flag(Field<bool>),
     /// Nothing is none.
     File(Field<Option<PathBuf>>),
+    /// Nothing is none.
+    Folder(Field<Option<PathBuf>>),
     /// At least 1.
     Count(Field<u64>),
     /// 0 has a meaning of its own.
@@ -71,6 +73,7 @@ impl Slot {
             Self::Origins(field) => *field(config) = origins(key, given)?,
             Self::Flag(field) => *field(config) = given.flag(key)?,
             Self::File(field) => *field(config) = given.file(key)?,
+            Self::Folder(field) => *field(config) = given.folder(key)?,
             Self::Count(field) => *field(config) = given.count(key, 1)?,
             Self::CountOrZero(field) => *field(config) = given.count(key, 0)?,
             Self::Limit(field) => *field(config) = Some(given.count(key, 0)?),
@@ -94,7 +97,7 @@ impl Slot {
             Self::AddressOrOff(field) => exchange(*field, left, right),
             Self::Origins(field) => exchange(*field, left, right),
             Self::Flag(field) => exchange(*field, left, right),
-            Self::File(field) => exchange(*field, left, right),
+            Self::File(field) | Self::Folder(field) => exchange(*field, left, right),
             Self::Count(field) | Self::CountOrZero(field) | Self::Size(field) => {
                 exchange(*field, left, right)
             }
@@ -119,6 +122,7 @@ impl Slot {
             Self::Address(_)
             | Self::AddressOrOff(_)
             | Self::File(_)
+            | Self::Folder(_)
             | Self::Size(_)
             | Self::SizeLimit(_)
             | Self::Time(_)
