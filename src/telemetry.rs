@@ -54,7 +54,7 @@ enum Values {
 struct Metrics(Arc<Broker>);
 
 /// Every metric there is.
-const METRICS: [Metric; 17] = [
+const METRICS: [Metric; 18] = [
     Metric {
         name: "tidings_info",
         help: "Version, node and engine, as labels.",
@@ -110,6 +110,11 @@ const METRICS: [Metric; 17] = [
         name: "tidings_dropped_total",
         help: "Messages kept from one subscriber, by the policy that did so.",
         read: |view| Values::Counters("policy", collect(&view.counters.dropped)),
+    },
+    Metric {
+        name: "tidings_skipped_total",
+        help: "Messages that typed subscriptions and queries skipped: they do not fit their type.",
+        read: |view| Values::Counters("type", view.counters.misfits.counts()),
     },
     Metric {
         name: "tidings_closed_total",

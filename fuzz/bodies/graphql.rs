@@ -18,8 +18,10 @@ use tidings::broker::{Base, Broker, Next, Options as BrokerOptions};
 use tidings::engine::memory::{Memory, Options as MemoryOptions};
 use tidings::engine::retention::{Keep, Retention};
 use tidings::engine::{Engine, Publish};
+use tidings::graphql::definition::Definition;
 use tidings::graphql::limits::Limits;
 use tidings::graphql::request::Request;
+use tidings::graphql::sdl::model::Model;
 use tidings::graphql::{Caller, Options, Place, Schema, Started, error};
 use tidings::message::cursor::{Cursor, Epoch, Sequence};
 use tidings::message::filter::Filter;
@@ -96,8 +98,9 @@ impl Host {
             persisted_bytes: 1 << 20,
             shown_limits: Json::from_value(&serde_json::json!({ "query_depth": 12 })),
         };
-        let schema = Schema::new(broker.clone(), Arc::new(Nobody), &options);
-        let schema = schema.unwrap_or_else(|error| panic!("{error}"));
+        let definition = Definition::new(&Model::default());
+        let definition = definition.unwrap_or_else(|error| panic!("{error}"));
+        let schema = Schema::new(broker.clone(), Arc::new(Nobody), definition, &options);
         // Streams may wait for a timer.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));

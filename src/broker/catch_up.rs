@@ -18,7 +18,6 @@ use crate::engine::{Batch, ReadFrom};
 use crate::message::Message;
 use crate::message::cursor::Sequence;
 use crate::message::time::Timestamp;
-use crate::plan::Select;
 
 /// Where a catch-up stands.
 #[derive(Debug)]
@@ -58,15 +57,15 @@ impl CatchUp {
         self.reached.map_or(Step::Read(self.from), Step::Join)
     }
 
-    /// Takes what a read brought, and returns the messages to deliver.
-    pub fn read(&mut self, batch: Batch, select: &Select) -> Vec<Arc<Message>> {
+    /// Takes what a read brought, and returns the messages to deliver: those that pass.
+    pub fn read(&mut self, batch: Batch, passes: impl Fn(&Message) -> bool) -> Vec<Arc<Message>> {
         self.from = self.from.onward(&batch);
         self.reached = Some(batch.upto);
         self.lenient = false;
         let since = self.since;
         let is_in_time = |message: &Message| since.is_none_or(|time| message.published_at >= time);
         let mut messages = batch.messages;
-        messages.retain(|message| is_in_time(message) && passes(select, message));
+        messages.retain(|message| is_in_time(message) && passes(message));
         messages
     }
 
@@ -82,9 +81,4 @@ impl CatchUp {
     pub fn behind(&mut self) {
         self.reached = None;
     }
-}
-
-/// Does the message pass the condition?
-pub fn passes(select: &Select, message: &Message) -> bool {
-    select.condition.as_ref().is_none_or(|condition| condition.holds(&message.payload.to_value()))
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::feed::FeedId;
+use super::misfits::Misfits;
 use super::topics::TopicState;
 use crate::message::Message;
 use crate::plan::Select;
@@ -25,6 +26,7 @@ pub struct Event {
     /// When the engine handed it over.
     pub accepted_at: Instant,
     value: OnceLock<Value>,
+    fits: OnceLock<bool>,
 }
 
 impl Event {
@@ -35,13 +37,23 @@ impl Event {
         topic: Arc<TopicState>,
         accepted_at: Instant,
     ) -> Self {
-        Self { message, feeds, topic, accepted_at, value: OnceLock::new() }
+        Self { message, feeds, topic, accepted_at, value: OnceLock::new(), fits: OnceLock::new() }
     }
 
-    /// Does the message pass the condition? Its payload is parsed once for all who ask.
-    pub fn passes(&self, select: &Select) -> bool {
+    /// Does the message fit its type where it has to, and does the condition hold? Its payload is
+    /// checked and parsed once for all who ask.
+    pub fn passes(&self, select: &Select, misfits: &Misfits) -> bool {
+        if select.typed && !self.fits(misfits) {
+            return false;
+        }
         let value = || self.value.get_or_init(|| self.message.payload.to_value());
         select.condition.as_ref().is_none_or(|condition| condition.holds(value()))
+    }
+
+    /// By the type that the topic had when the message was dispatched: who joined after a change
+    /// of types gets only messages that were dispatched after it.
+    fn fits(&self, misfits: &Misfits) -> bool {
+        *self.fits.get_or_init(|| misfits.fits(self.topic.ty.as_deref(), &self.message))
     }
 }
 

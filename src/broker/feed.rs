@@ -204,7 +204,7 @@ impl Sink for Feeds {
         let mut order = self.order.lock();
         for message in messages {
             let topic = self.topics.state(&message.topic, accepted_at);
-            topic.published.add(1, accepted_at);
+            topic.rates.published.add(1, accepted_at);
             self.counters.count_published(accepted_at);
             order.recent.push(message.clone());
             let feeds = order.routes.lookup(&message.topic);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::catch_up::passes;
 use super::{Broker, Error};
 use crate::engine::{Error as EngineError, Limit, ReadFrom};
 use crate::message::Message;
@@ -65,7 +64,7 @@ impl Broker {
 
     /// The newest `count` messages of every matching topic that pass the condition.
     pub async fn last(&self, select: &Select, count: usize) -> Result<Vec<Arc<Message>>, Error> {
-        let batch = self.engine.last(&select.filters, count, accept(select)).await?;
+        let batch = self.engine.last(&select.filters, count, self.sieve.accept(select)).await?;
         if batch.messages.len() > PAGE_MESSAGES_MAX {
             return Err(Error::TooManyMessages { most: PAGE_MESSAGES_MAX });
         }
@@ -95,7 +94,7 @@ impl Broker {
                     return Ok(page);
                 }
                 let in_range = since.is_none_or(|since| message.cursor.sequence > since);
-                if !in_range || !passes(&request.select, &message) {
+                if !in_range || !self.sieve.passes(&request.select, &message) {
                     continue;
                 }
                 bytes += message.cost();
@@ -132,7 +131,7 @@ impl Broker {
             for message in batch.messages {
                 let is_older = after.is_some_and(|after| message.cursor.sequence <= after)
                     || request.since.is_some_and(|since| message.published_at < since);
-                let passes = passes(&request.select, &message);
+                let passes = self.sieve.passes(&request.select, &message);
                 bytes += if passes { message.cost() } else { 0 };
                 let is_full = page.messages.len() == count || bytes > PAGE_BYTES_MAX;
                 if is_older || (passes && is_full) {
@@ -162,10 +161,4 @@ impl Broker {
         }
         Ok(cursor.sequence)
     }
-}
-
-/// The condition as engines take it.
-pub(super) fn accept(select: &Select) -> crate::engine::Accept {
-    let select = select.clone();
-    Arc::new(move |message| passes(&select, message))
 }

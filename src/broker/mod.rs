@@ -10,10 +10,13 @@ pub mod delivery;
 pub mod directory;
 pub mod feed;
 pub mod history;
+pub mod misfits;
 pub mod presence;
 pub mod recent;
 pub mod report;
 pub mod routes;
+pub mod rules;
+pub mod sieve;
 pub mod stats;
 pub mod topics;
 pub mod trie;
@@ -35,8 +38,10 @@ use admission::Admission;
 use catch_up::{CatchUp, Step};
 use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
 use presence::Presence;
+use rules::{Overflow, TopicRule};
+use sieve::Sieve;
 use stats::Counters;
-use topics::{TopicRule, Topics};
+use topics::Topics;
 
 /// What a broker is built with.
 #[derive(Debug, Clone)]
@@ -60,6 +65,7 @@ pub struct Broker {
     engine: Arc<dyn Engine>,
     feeds: Arc<Feeds>,
     topics: Arc<Topics>,
+    sieve: Sieve,
     presence: Arc<Presence>,
     admission: Admission,
     counters: Arc<Counters>,
@@ -142,6 +148,7 @@ impl Broker {
         Self {
             engine,
             feeds,
+            sieve: Sieve::new(topics.clone(), counters.misfits.clone()),
             topics,
             presence: Arc::default(),
             admission: Admission::new(options.publishes_per_second_max),
@@ -232,7 +239,7 @@ impl Broker {
 
     async fn begin_with_last(&self, count: u32, select: &Select) -> Result<Caught, Error> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let accept = history::accept(select);
+        let accept = self.sieve.accept(select);
         let batch = self.engine.last(&select.filters, count, accept).await?;
         if batch.messages.len() > LAST_MESSAGES_MAX {
             return Err(Error::TooManyMessages { most: LAST_MESSAGES_MAX });
@@ -254,7 +261,7 @@ impl Broker {
                 Step::Join(at) => match self.feeds.join(feed, shard, Some(at)) {
                     Join::Behind => catch_up.behind(),
                     Join::Joined { feed: id, from, mut tail } => {
-                        tail.retain(|message| catch_up::passes(&feed.select, message));
+                        tail.retain(|message| self.sieve.passes(&feed.select, message));
                         let next = Next::Live { feed: id, from };
                         return Ok(Caught { messages: tail, conflated: 0, next });
                     }
@@ -265,7 +272,9 @@ impl Broker {
                     match self.engine.read(&feed.select.filters, from, CATCH_UP_READ).await {
                         Ok(batch) => {
                             let conflated = batch.conflated;
-                            let messages = catch_up.read(batch, &feed.select);
+                            let passes =
+                                |message: &Message| self.sieve.passes(&feed.select, message);
+                            let messages = catch_up.read(batch, passes);
                             if !messages.is_empty() || conflated > 0 {
                                 let next = Next::Read(catch_up);
                                 return Ok(Caught { messages, conflated, next });
@@ -292,8 +301,13 @@ impl Broker {
     }
 
     /// What happens to messages of this topic when a subscriber is slow.
-    pub fn overflow(&self, topic: &Topic) -> topics::Overflow {
+    pub fn overflow(&self, topic: &Topic) -> Overflow {
         self.topics.overflow(topic)
+    }
+
+    /// From now on these rules hold, for topics already in use as well.
+    pub fn set_topic_rules(&self, rules: Vec<TopicRule>) {
+        self.topics.set_rules(rules);
     }
 
     /// The queue of a shard.

@@ -1,9 +1,12 @@
 //! What the broker counts: totals, rates, and histograms of atomics that any thread may read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+
+use super::misfits::Misfits;
 
 /// Totals and gauges of the whole node. Writers add; readers may see a moment's skew.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct Counters {
     /// Messages kept from one subscriber, by what did so: `rate` is `maxPerSecond`, `replaced` are
     /// those that newer ones stood for while it resumed, the others are overflow policies.
     pub dropped: DashMap<&'static str, u64>,
+    /// Messages that typed subscribers did not get because they do not fit.
+    pub misfits: Arc<Misfits>,
     /// Connections closed, by close code; 1006 where the peer went without one.
     pub closed: DashMap<u16, u64>,
     /// Subscriptions ended, by reason.
@@ -86,6 +91,7 @@ impl Counters {
             published: Counter::default(),
             delivered: Counter::default(),
             dropped: DashMap::new(),
+            misfits: Arc::default(),
             closed: DashMap::new(),
             subscription_ends: DashMap::new(),
             outbox_bytes: Gauge::default(),

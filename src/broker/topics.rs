@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use super::Broker;
+use super::rules::{Overflow, Rules, TopicRule, TopicType};
 use super::stats::Rate;
 use crate::engine::Kept;
 use crate::message::cursor::Cursor;
@@ -13,41 +15,28 @@ use crate::message::filter::Filter;
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 
-/// What happens when a subscriber is slower than the feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Overflow {
-    /// Its connection is closed with 1013; it comes back and resumes.
-    #[default]
-    Disconnect,
-    /// The oldest waiting message goes.
-    DropOldest,
-    /// A waiting message of the same key is replaced.
-    Conflate,
-}
-
-/// What applies to the topics that a filter matches.
-#[derive(Debug, Clone)]
-pub struct TopicRule {
-    /// Which topics.
-    pub filter: Filter,
-    /// When a subscriber is slow.
-    pub overflow: Overflow,
-    /// May clients join?
-    pub presence: bool,
-}
-
 /// Rules and rates of all topics in use.
 #[derive(Debug)]
 pub struct Topics {
-    rules: Vec<TopicRule>,
+    /// Replaced as a whole.
+    rules: ArcSwap<Rules>,
     states: DashMap<Topic, Arc<TopicState>>,
 }
 
-/// One topic in use.
+/// One topic in use, under the rules of now: new rules make a new one with the same rates.
 #[derive(Debug)]
 pub struct TopicState {
     /// When a subscriber is slow.
     pub overflow: Overflow,
+    /// What its payloads are.
+    pub ty: Option<Arc<TopicType>>,
+    /// How much happens.
+    pub rates: Arc<Rates>,
+}
+
+/// How much happens on one topic.
+#[derive(Debug)]
+pub struct Rates {
     /// Accepted messages.
     pub published: Rate,
     /// Deliveries to subscribers.
@@ -75,6 +64,8 @@ pub struct TopicReport {
     pub published_per_second: u64,
     /// Deliveries in the last full second.
     pub delivered_per_second: u64,
+    /// Its type, where it has one.
+    pub ty: Option<Arc<TopicType>>,
 }
 
 /// Some topics in the order of their names.
@@ -89,7 +80,20 @@ pub struct TopicPage {
 impl Topics {
     /// The first rule whose filter matches holds.
     pub fn new(rules: Vec<TopicRule>) -> Self {
-        Self { rules, states: DashMap::new() }
+        Self { rules: ArcSwap::from_pointee(Rules::new(rules)), states: DashMap::new() }
+    }
+
+    /// From now on these rules hold, for topics in use as well.
+    pub fn set_rules(&self, rules: Vec<TopicRule>) {
+        let rules = Arc::new(Rules::new(rules));
+        self.rules.store(rules.clone());
+        // A state that is made meanwhile by the old rules is in the map before its part of it is
+        // visited here: it is made while that part is locked.
+        for mut entry in self.states.iter_mut() {
+            let rates = entry.rates.clone();
+            let state = TopicState::new(rules.find(entry.key()), rates);
+            *entry.value_mut() = Arc::new(state);
+        }
     }
 
     /// The state of a topic, made at its first use.
@@ -97,9 +101,11 @@ impl Topics {
         if let Some(state) = self.states.get(topic) {
             return state.clone();
         }
-        let overflow = self.overflow(topic);
-        let new = || TopicState { overflow, published: Rate::new(now), delivered: Rate::new(now) };
-        self.states.entry(topic.clone()).or_insert_with(|| Arc::new(new())).clone()
+        let new = || {
+            let rates = Rates { published: Rate::new(now), delivered: Rate::new(now) };
+            Arc::new(TopicState::new(self.rules.load().find(topic), Arc::new(rates)))
+        };
+        self.states.entry(topic.clone()).or_insert_with(new).clone()
     }
 
     /// What happens to its messages when a subscriber is slow.
@@ -107,24 +113,28 @@ impl Topics {
         if let Some(state) = self.states.get(topic) {
             return state.overflow;
         }
-        self.rule(topic).map(|rule| rule.overflow).unwrap_or_default()
+        self.rules.load().find(topic).map(|rule| rule.overflow).unwrap_or_default()
+    }
+
+    /// What its payloads are; `None` for anything.
+    pub fn ty(&self, topic: &Topic) -> Option<Arc<TopicType>> {
+        if let Some(state) = self.states.get(topic) {
+            return state.ty.clone();
+        }
+        self.rules.load().find(topic).and_then(|rule| rule.ty.clone())
     }
 
     /// May clients join this topic?
     pub fn has_presence(&self, topic: &Topic) -> bool {
-        self.rule(topic).is_none_or(|rule| rule.presence)
-    }
-
-    fn rule(&self, topic: &Topic) -> Option<&TopicRule> {
-        self.rules.iter().find(|rule| rule.filter.matches(topic))
+        self.rules.load().find(topic).is_none_or(|rule| rule.presence)
     }
 
     /// Forgets the rates of topics where nothing happens and nothing is kept.
     pub fn sweep(&self, now: Instant, is_kept: impl Fn(&Topic) -> bool) {
         let is_quiet = |state: &Arc<TopicState>| {
             Arc::strong_count(state) == 1
-                && state.published.per_second(now) == 0
-                && state.delivered.per_second(now) == 0
+                && state.rates.published.per_second(now) == 0
+                && state.rates.delivered.per_second(now) == 0
         };
         let quiet = self.states.iter().filter(|entry| is_quiet(entry.value()));
         let mut quiet: Vec<Topic> = quiet.map(|entry| entry.key().clone()).collect();
@@ -133,6 +143,13 @@ impl Topics {
         for topic in quiet {
             self.states.remove_if(&topic, |_, state| is_quiet(state));
         }
+    }
+}
+
+impl TopicState {
+    fn new(rule: Option<&TopicRule>, rates: Arc<Rates>) -> Self {
+        let overflow = rule.map(|rule| rule.overflow).unwrap_or_default();
+        Self { overflow, ty: rule.and_then(|rule| rule.ty.clone()), rates }
     }
 }
 
@@ -175,8 +192,9 @@ impl Broker {
             last: kept.map(|kept| kept.last),
             last_published_at: kept.map(|kept| kept.last_published_at),
             subscribers: self.feeds.subscribers(&topic),
-            published_per_second: state.published.per_second(now),
-            delivered_per_second: state.delivered.per_second(now),
+            ty: state.ty.clone(),
+            published_per_second: state.rates.published.per_second(now),
+            delivered_per_second: state.rates.delivered.per_second(now),
             topic,
         }
     }

@@ -9,13 +9,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::settings::Settings;
 use super::{Error, output, tls};
-use crate::broker::topics::{Overflow, TopicRule};
+use crate::broker::rules::{Overflow, TopicRule};
 use crate::broker::{self, Base, Broker};
 use crate::config::{self, Config};
 use crate::connection::registry::{self, Registry};
 use crate::connection::{self, Shards};
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention, Rule};
+use crate::graphql::definition::Definition;
+use crate::graphql::sdl::model::Model;
 use crate::graphql::{self, Schema};
 use crate::message::cursor::Epoch;
 use crate::message::json::Json;
@@ -117,13 +119,14 @@ pub fn start_with(config: &Config, connection: &connection::Options) -> Result<H
 /// The layers below the sockets.
 pub(super) fn assemble(config: &Config) -> Result<Layers, String> {
     let shards = shards(config);
-    let options = broker_options(config, shards)?;
+    let definition = Definition::new(&Model::default()).map_err(|error| error.to_string())?;
+    let options = broker_options(config, &definition, shards)?;
     let base = Base::new(&options, Instant::now());
-    let engine = Memory::new(engine_options(config)?, base.feeds.clone());
+    let engine = Memory::new(engine_options(config, &definition)?, base.feeds.clone());
     let broker = Arc::new(Broker::new(engine, base, options, system_time()));
     let registry = Arc::new(Registry::new(registry_limits(config), shards));
-    let schema = Schema::new(broker.clone(), registry.clone(), &graphql_options(config))
-        .map_err(|error| error.to_string())?;
+    let schema =
+        Schema::new(broker.clone(), registry.clone(), definition, &graphql_options(config));
     Ok(Layers { broker, schema, registry })
 }
 
@@ -133,7 +136,11 @@ fn shards(config: &Config) -> usize {
     if asked == 0 { cores } else { asked }.min(broker::feed::SHARDS_MAX)
 }
 
-fn broker_options(config: &Config, shards: usize) -> Result<broker::Options, String> {
+fn broker_options(
+    config: &Config,
+    definition: &Definition,
+    shards: usize,
+) -> Result<broker::Options, String> {
     let rule = |rule: &config::TopicRule| TopicRule {
         filter: rule.matching.clone(),
         overflow: match rule.overflow {
@@ -142,6 +149,7 @@ fn broker_options(config: &Config, shards: usize) -> Result<broker::Options, Str
             config::Overflow::Conflate => Overflow::Conflate,
         },
         presence: rule.presence,
+        ty: None,
     };
     Ok(broker::Options {
         shards,
@@ -149,12 +157,18 @@ fn broker_options(config: &Config, shards: usize) -> Result<broker::Options, Str
         publishes_per_second_max: u32::try_from(config.limits.publish_per_second)
             .unwrap_or(u32::MAX),
         encodings_bytes: ENCODINGS_BYTES,
-        topic_rules: config.topics.iter().map(rule).collect(),
+        // What a schema says of its topics comes before what the file says of filters.
+        topic_rules: definition
+            .typed
+            .topic_rules()
+            .into_iter()
+            .chain(config.topics.iter().map(rule))
+            .collect(),
         node: format!("{:08x}", random()? >> 32).into(),
     })
 }
 
-fn engine_options(config: &Config) -> Result<memory::Options, String> {
+fn engine_options(config: &Config, definition: &Definition) -> Result<memory::Options, String> {
     let keep = |keep: config::Keep| Keep { last: keep.last, age: keep.age, bytes: keep.bytes };
     let rule = |rule: &config::TopicRule| Rule {
         filter: rule.matching.clone(),
@@ -164,7 +178,12 @@ fn engine_options(config: &Config) -> Result<memory::Options, String> {
     Ok(memory::Options {
         epoch: Epoch::new(random()?),
         retention: Retention {
-            rules: config.topics.iter().map(rule).collect(),
+            rules: definition
+                .typed
+                .retention(keep(config.keep))
+                .into_iter()
+                .chain(config.topics.iter().map(rule))
+                .collect(),
             default: keep(config.keep),
         },
         memory_bytes: config.limits.memory_bytes,

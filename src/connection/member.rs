@@ -15,7 +15,7 @@ use super::timer::Timers;
 use crate::broker::conflate::{Conflater, Offer};
 use crate::broker::delivery::Event;
 use crate::broker::feed::{Feed, FeedId};
-use crate::broker::topics::Overflow;
+use crate::broker::rules::Overflow;
 use crate::message::cursor::Sequence;
 use crate::protocol::NEXT_TAIL;
 
@@ -79,10 +79,11 @@ impl State {
     pub(super) fn deliver(&mut self, shard: &Shard, event: &Event) -> u64 {
         let mut delivered = 0;
         let now = event.accepted_at;
+        let misfits = &shard.broker.counters().misfits;
         let (feeds, connections, mut push) = self.split(shard);
         for id in &event.feeds {
             let Some(members) = feeds.get(id) else { continue };
-            if !event.passes(&members.feed.select) {
+            if !event.passes(&members.feed.select, misfits) {
                 continue;
             }
             let result = Rc::new(Shared {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::operation::Slot;
-use crate::broker::topics::Overflow;
+use crate::broker::rules::Overflow;
 use crate::message::Message;
 use crate::message::cursor::Cursor;
 use crate::plan::projection::Encoded;

@@ -137,7 +137,7 @@ impl Shard {
         let now = Instant::now();
         for (event, delivered) in events.iter().zip(delivered) {
             counters.count_delivered(delivered, now);
-            event.topic.delivered.add(delivered, now);
+            event.topic.rates.delivered.add(delivered, now);
             counters.delivery_seconds.observe(now - event.accepted_at, delivered);
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::{Code, Error, Segment};
-use super::input::{Coercion, Fault, Source, Value};
+use super::input::{Coercion, Fault, Payload, Source, Value};
 use super::select::Selected;
 use super::types::{Field, Types};
 use super::variables::Variables;
@@ -26,17 +26,27 @@ impl<'a> Arguments<'a> {
         field: &'a Field,
         selected: &'a Selected,
         variables: &'a Variables<'a>,
+        payload: &Payload,
     ) -> Result<Self, Error> {
         let literals = selected.arguments.iter();
         let given: Vec<_> = literals
             .map(|(name, literal)| (Cow::Borrowed(name.as_str()), Source::Literal(literal)))
             .collect();
         let mut coercion = Coercion::new(types, variables);
-        let values = coercion.fields(&field.arguments, &given);
-        match coercion.finish().first() {
-            None => Ok(Self(values)),
-            Some(fault) => Err(wrong(fault)),
-        }
+        let values = coercion.fields("", &field.arguments, &given);
+        let mut errors = coercion.finish().into_iter().peekable();
+        let Some(first) = errors.peek() else { return Ok(Self(values)) };
+        let name = match first.path.first() {
+            Some(Segment::Key(name)) => name.clone(),
+            Some(Segment::Index(_)) | None => Box::default(),
+        };
+        let faults = errors.map(|fault| {
+            let sentence = sentence(&fault);
+            (fault.path, fault.message, sentence)
+        });
+        // One field has one error: the payload's, or the first.
+        let error = payload.errors(&name, faults.collect()).into_iter().next();
+        Err(error.unwrap_or_else(|| Error::argument(&name, "is not valid")))
     }
 
     /// Nothing given.
@@ -75,7 +85,7 @@ impl<'a> Arguments<'a> {
     /// A number that is not null.
     pub fn float(&self, name: &str) -> Option<f64> {
         match self.get(name) {
-            Some(Value::Float(number)) => Some(*number),
+            Some(Value::Float(number)) => number.parse().ok(),
             _ => None,
         }
     }
@@ -130,15 +140,11 @@ impl<'a> Arguments<'a> {
     }
 }
 
-fn wrong(fault: &Fault) -> Error {
-    let name = match fault.path.first() {
-        Some(Segment::Key(name)) => name,
-        Some(Segment::Index(_)) | None => "",
-    };
+fn sentence(fault: &Fault) -> String {
     let steps = fault.path.iter().map(|segment| match segment {
         Segment::Key(key) => key.to_string(),
         Segment::Index(index) => index.to_string(),
     });
     let place = steps.collect::<Vec<_>>().join(".");
-    fault.error(name, false, format!("the argument `{place}` {}", fault.message))
+    format!("the argument `{place}` {}", fault.message)
 }

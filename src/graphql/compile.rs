@@ -6,17 +6,39 @@ use serde_json::Value as Json;
 
 use super::arguments::Arguments;
 use super::error::{Code, Error};
+use super::filter;
 use super::input::Value;
 use super::select::Selected;
+use super::shapes;
+use super::typed::TypedTopic;
+use super::types::{TypeId, Types};
 use crate::message::cursor::Cursor;
+use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
 use crate::plan::condition::{Bound, Comparison, Condition, Test};
 use crate::plan::pointer::Pointer;
 use crate::plan::projection::{Field, Piece, Projection, quoted};
+use crate::plan::tree::{Part, Tree};
 use crate::plan::{Pace, Position, Select};
 
 /// Conditions of one field.
 const CONDITIONS_MAX: usize = 100;
+
+/// Which messages of a typed topic, and the fields that `where` tests.
+pub fn typed_select(
+    types: &Types,
+    topic: &TypedTopic,
+    filters: Filters,
+    arguments: &Arguments<'_>,
+) -> Result<(Select, Vec<(TypeId, Box<str>)>), Error> {
+    let mut compiler = filter::Compiler::new(types);
+    let condition = match arguments.get("where") {
+        Some(filter) => Condition::new(compiler.object(topic.object, filter)?),
+        None => None,
+    };
+    let select = Select { filters, condition: condition.map(Arc::new), typed: true };
+    Ok((select, compiler.fields))
+}
 
 /// Which messages: the arguments `topics` and, where the field has it, `where`.
 pub fn select(arguments: &Arguments<'_>) -> Result<Select, Error> {
@@ -30,7 +52,7 @@ pub fn select(arguments: &Arguments<'_>) -> Result<Select, Error> {
         add_tests(&Arguments::of_object(condition), &mut tests)?;
     }
     let condition = Condition::all(tests).map(Arc::new);
-    Ok(Select { filters: arguments.filters()?, condition })
+    Ok(Select { filters: arguments.filters()?, condition, typed: false })
 }
 
 /// From where on.
@@ -85,14 +107,62 @@ pub fn pace(arguments: &Arguments<'_>) -> Result<Pace, Error> {
 
 /// The result of a subscription whose only field is this message.
 pub fn result(field: &Selected, cursor: bool) -> Projection {
+    result_of(field, pieces(&field.selection), cursor)
+}
+
+/// The result of a subscription whose only field is a typed topic.
+pub fn typed_result(field: &Selected, cursor: bool) -> Projection {
+    result_of(field, [Piece::Payload(tree(&field.selection))], cursor)
+}
+
+fn result_of(
+    field: &Selected,
+    message: impl IntoIterator<Item = Piece>,
+    cursor: bool,
+) -> Projection {
     let open = Piece::Text(format!(r#"{{"data":{{{}:"#, quoted(&field.key)).into());
-    let pieces = std::iter::once(open).chain(pieces(&field.selection));
+    let pieces = std::iter::once(open).chain(message);
     Projection::new(pieces.chain([Piece::Text("}".into())]), cursor)
 }
 
-/// The object of a message alone.
-pub fn object(selection: &[Selected]) -> Projection {
-    Projection::new(pieces(selection), false)
+/// The object of a message alone, where the type is that of one.
+pub fn message(types: &Types, ty: TypeId, selection: &[Selected]) -> Option<Projection> {
+    if &*types.named(ty).name == "Message" {
+        return Some(Projection::new(pieces(selection), false));
+    }
+    types.field(ty, shapes::MESSAGE).map(|_| typed_object(selection))
+}
+
+/// The object of a typed message alone.
+pub fn typed_object(selection: &[Selected]) -> Projection {
+    Projection::new([Piece::Payload(tree(selection))], false)
+}
+
+/// What is selected of a payload, or of an object in it.
+fn tree(selection: &[Selected]) -> Tree {
+    let mut parts = vec![Part::Text("{".into())];
+    for (index, selected) in selection.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        parts.push(Part::Text(format!("{comma}{}:", quoted(&selected.key)).into()));
+        match &*selected.name {
+            "__typename" => parts.push(Part::Text(quoted(selected.typename()).into())),
+            shapes::MESSAGE => parts.extend(pieces(&selected.selection).into_iter().map(part)),
+            name if selected.selection.is_empty() => parts.push(Part::Leaf(name.into())),
+            name => parts.push(Part::Object(name.into(), tree(&selected.selection))),
+        }
+    }
+    parts.push(Part::Text("}".into()));
+    Tree::new(parts)
+}
+
+/// A piece of the generic message within a typed one.
+fn part(piece: Piece) -> Part {
+    match piece {
+        Piece::Text(text) => Part::Text(text),
+        Piece::Field(field) => Part::Message(field),
+        // The generic message has no typed one in it.
+        Piece::Payload(_) => Part::Text("null".into()),
+    }
 }
 
 fn pieces(selection: &[Selected]) -> Vec<Piece> {

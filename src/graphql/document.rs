@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{
     ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
-    SelectionSet,
 };
 use async_graphql::parser::{Error as ParseError, parse_query};
 use async_graphql::{Name, Positioned};
@@ -13,13 +12,15 @@ use async_graphql_value::{ConstValue, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::error::{Code, Error};
+use super::definition::Definition;
+use super::error::{Code, Error, Segment};
+use super::input::Payload;
 use super::limits::{self, Limits};
 use super::positions;
-use super::registry::Registry;
 use super::select::{self, Collector};
-use super::types::{Kind, Scalar, TypeId, Types};
-use super::variables::{Definition, Variables};
+use super::typed::Typed;
+use super::types::{TypeId, Types};
+use super::variables::{Declaration, Variables};
 
 /// The fragments of a document by name.
 pub type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
@@ -40,7 +41,7 @@ pub struct Operation {
     /// Query, mutation or subscription.
     pub kind: OperationType,
     /// What its variables are.
-    pub variables: Vec<Definition>,
+    pub variables: Vec<Declaration>,
     definition: Positioned<OperationDefinition>,
     /// The type of the root.
     pub root: TypeId,
@@ -63,27 +64,22 @@ impl Documents {
     }
 
     /// The document with this text, or all that is wrong with it.
-    pub fn get(
-        &self,
-        text: &str,
-        types: &Types,
-        registry: &Registry,
-    ) -> Result<Arc<Document>, Vec<Error>> {
+    pub fn get(&self, text: &str, definition: &Definition) -> Result<Arc<Document>, Vec<Error>> {
         if let Some(document) = self.cache.get(text) {
             return Ok(document);
         }
         limits::check_text(text).map_err(|error| vec![error])?;
         let ast = parse_query(text).map_err(|error| vec![syntax(&error)])?;
         limits::check(&ast, self.limits).map_err(|error| vec![error])?;
-        registry.validate(text, &ast)?;
-        let document = Arc::new(Document::new(ast, types)?);
+        definition.registry.validate(text, &ast)?;
+        let document = Arc::new(Document::new(ast, &definition.types, &definition.typed)?);
         self.cache.insert(text.into(), document.clone());
         Ok(document)
     }
 }
 
 impl Document {
-    fn new(ast: ExecutableDocument, types: &Types) -> Result<Self, Vec<Error>> {
+    fn new(ast: ExecutableDocument, types: &Types, typed: &Typed) -> Result<Self, Vec<Error>> {
         let operations = ast.operations.iter().filter_map(|(name, definition)| {
             let kind = definition.node.ty;
             let root = match kind {
@@ -91,7 +87,7 @@ impl Document {
                 OperationType::Mutation => "Mutation",
                 OperationType::Subscription => "Subscription",
             };
-            let variables = variables(&definition.node, types);
+            let variables = variables(&definition.node, types, typed);
             let (definition, root) = (definition.clone(), types.find(root)?);
             let fields = OnceLock::new();
             Some(Operation { name: name.cloned(), kind, variables, definition, root, fields })
@@ -140,17 +136,15 @@ impl Document {
     }
 }
 
-fn variables(operation: &OperationDefinition, types: &Types) -> Vec<Definition> {
+fn variables(operation: &OperationDefinition, types: &Types, typed: &Typed) -> Vec<Declaration> {
     let definitions = operation.variable_definitions.iter().filter_map(|definition| {
         let default = definition.node.default_value.as_ref();
         let name = definition.node.name.node.as_str();
-        // Validation has found the types of all variables.
-        let ty = types.resolve(&definition.node.var_type.node)?;
-        let is_json = matches!(types.named(ty.innermost()).kind, Kind::Scalar(Scalar::Json));
-        Some(Definition {
+        Some(Declaration {
             name: name.into(),
-            is_payload: is_json && is_published(&operation.selection_set.node, name),
-            ty,
+            place: place(operation, typed, name),
+            // Validation has found the types of all variables.
+            ty: types.resolve(&definition.node.var_type.node)?,
             ty_text: definition.node.var_type.node.to_string().into(),
             default: default.map(|value| ConstValue::into_value(value.node.clone())),
             position: definition.pos,
@@ -159,26 +153,42 @@ fn variables(operation: &OperationDefinition, types: &Types) -> Vec<Definition> 
     definitions.collect()
 }
 
-/// Does a field of the root publish this variable, alone or within a literal?
-fn is_published(root: &SelectionSet, variable: &str) -> bool {
-    root.items.iter().any(|item| match &item.node {
-        Selection::Field(field) => {
-            let mut arguments = field.node.arguments.iter();
-            arguments.any(|(name, value)| is_payload(&name.node, &value.node, variable))
-        }
+/// Where a variable stands in the arguments of a field of the root, alone or within a literal.
+fn place(
+    operation: &OperationDefinition,
+    typed: &Typed,
+    variable: &str,
+) -> Option<(Vec<Segment>, Payload)> {
+    let fields = operation.selection_set.node.items.iter().filter_map(|item| match &item.node {
+        Selection::Field(field) => Some(&field.node),
         // Written so by nobody: what is wrong there counts as a wrong argument.
-        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => false,
-    })
+        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => None,
+    });
+    let mut places = fields.filter_map(|field| {
+        let mut arguments = field.arguments.iter();
+        let path = arguments.find_map(|(name, value)| {
+            within(vec![Segment::Key(name.node.as_str().into())], &value.node, variable)
+        })?;
+        Some((path, typed.payload(operation.ty, &field.name.node)))
+    });
+    places.next()
 }
 
-fn is_payload(name: &str, value: &Value, variable: &str) -> bool {
+fn within(path: Vec<Segment>, value: &Value, variable: &str) -> Option<Vec<Segment>> {
+    let inner = |step: Segment, value: &Value| {
+        let mut inner = path.clone();
+        inner.push(step);
+        within(inner, value, variable)
+    };
     match value {
-        Value::Variable(used) => name == "payload" && **used == *variable,
-        Value::List(items) => items.iter().any(|item| is_payload(name, item, variable)),
-        Value::Object(fields) => fields.iter().any(|(field, value)| {
-            is_payload(if name == "payload" { name } else { field }, value, variable)
-        }),
-        _ => false,
+        Value::Variable(used) => (**used == *variable).then_some(path),
+        Value::List(items) => {
+            items.iter().enumerate().find_map(|(index, item)| inner(Segment::Index(index), item))
+        }
+        Value::Object(fields) => {
+            fields.iter().find_map(|(name, value)| inner(Segment::Key(name.as_str().into()), value))
+        }
+        _ => None,
     }
 }
 

@@ -34,8 +34,8 @@ pub enum SchemaError {
         /// Where.
         position: Pos,
     },
-    /// Interfaces and unions have no place in a message.
-    #[error("{position}: `{name}` is an interface or a union; declare an object type")]
+    /// Interfaces have no place in a message.
+    #[error("{position}: `{name}` is an interface; declare an object type")]
     Abstract {
         /// The type.
         name: String,
@@ -156,11 +156,20 @@ impl Error {
         Self::new(Code::BadArgument, message).with("argument", name)
     }
 
-    /// A payload that does not fit: what is wrong where inside of it, and that in a sentence.
-    pub fn payload(path: &[Segment], fault: &str, message: impl Into<String>) -> Self {
+    /// A payload that does not fit: everything that is wrong where inside of it, and the first
+    /// of it in a sentence.
+    pub fn payload(faults: &[(Vec<Segment>, String)], message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if faults.len() > 1 {
+            message.push_str(&format!(" (and {} more)", faults.len() - 1));
+        }
         // Cannot fail: strings and numbers.
-        let path = serde_json::to_value(path).unwrap_or_default();
-        let faults = serde_json::json!([{ "path": path, "message": fault }]);
+        let json = |path: &[Segment]| serde_json::to_value(path).unwrap_or_default();
+        let path = faults.first().map(|(path, _)| json(path));
+        let faults = faults
+            .iter()
+            .map(|(path, message)| serde_json::json!({ "path": json(path), "message": message }));
+        let faults: Vec<Value> = faults.collect();
         Self::new(Code::BadPayload, message).with("path", path).with("faults", faults)
     }
 

@@ -7,13 +7,15 @@ use std::borrow::Cow;
 
 use async_graphql_value::{Name, Value as Literal};
 use serde::Deserialize;
+use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::error::{Error, Segment};
 use super::raw;
-use super::types::{Input, Kind, Scalar, Shape, Type, TypeId, Types};
+use super::types::{Input, Inputs, Kind, Scalar, Shape, Type, TypeId, Types};
 use super::variables::Variables;
 use crate::message::json::Json;
+use crate::message::time::Timestamp;
 
 /// A value that fits its type.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +26,8 @@ pub enum Value<'a> {
     Boolean(bool),
     /// `Int`
     Int(i32),
-    /// `Float`; finite.
-    Float(f64),
+    /// `Float`: the text of a finite number, with the digits that were sent.
+    Float(Cow<'a, str>),
     /// A string, an `ID`, or the name of an enum's value.
     Text(Cow<'a, str>),
     /// A JSON scalar.
@@ -54,19 +56,61 @@ pub struct Fault {
     pub message: String,
 }
 
-impl Fault {
-    /// The error, in a sentence about the argument or variable; `is_payload`: that is a payload.
-    pub fn error(&self, argument: &str, is_payload: bool, message: String) -> Error {
+/// What of the arguments of a field is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// What is called `payload`, if anything.
+    Named,
+    /// The argument of this name.
+    Argument(Box<str>),
+    /// The items of the argument of this name.
+    Items(Box<str>),
+}
+
+impl Payload {
+    /// The part of a path from a field's arguments on that lies within a payload.
+    fn within<'p>(&self, path: &'p [Segment]) -> Option<&'p [Segment]> {
         let is_key =
-            |segment: &Segment| matches!(segment, Segment::Key(key) if **key == *"payload");
-        let within = match self.path.iter().position(is_key) {
-            _ if is_payload => self.path.get(..),
-            at => at.and_then(|at| self.path.get(at + 1..)),
-        };
-        match within {
-            Some(path) => Error::payload(path, &self.message, message).with("argument", argument),
-            None => Error::argument(argument, message),
+            |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if **key == *name);
+        match self {
+            Self::Named => {
+                let at = path.iter().position(|segment| is_key(segment, "payload"))?;
+                path.get(at + 1..)
+            }
+            Self::Argument(name) => is_key(path.first()?, name).then(|| &path[1..]),
+            Self::Items(name) => {
+                let inside = is_key(path.first()?, name).then(|| &path[1..])?;
+                match inside {
+                    [Segment::Index(_), inside @ ..] => Some(inside),
+                    whole => Some(whole),
+                }
+            }
         }
+    }
+
+    /// The errors that these faults are, each with its sentence and its path from the arguments
+    /// on: those within a payload are one error with all of them.
+    pub fn errors(
+        &self,
+        argument: &str,
+        faults: Vec<(Vec<Segment>, String, String)>,
+    ) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let mut first = None;
+        let mut within = Vec::new();
+        for (path, message, sentence) in faults {
+            match self.within(&path) {
+                Some(inside) => {
+                    within.push((inside.to_vec(), message));
+                    first.get_or_insert((errors.len(), sentence));
+                }
+                None => errors.push(Error::argument(argument, sentence)),
+            }
+        }
+        if let Some((place, sentence)) = first {
+            errors.insert(place, Error::payload(&within, sentence).with("argument", argument));
+        }
+        errors
     }
 }
 
@@ -109,6 +153,7 @@ impl<'a> Coercion<'a> {
     /// Fields or arguments from what is given, in the order of the declaration.
     pub fn fields(
         &mut self,
+        owner: &str,
         declared: &'a [Input],
         given: &[(Cow<'a, str>, Source<'a>)],
     ) -> Vec<(&'a str, Value<'a>)> {
@@ -131,7 +176,9 @@ impl<'a> Coercion<'a> {
         }
         for (name, _) in given {
             if !declared.iter().any(|input| *input.name == **name) {
-                self.fault(&format!("has no field {name:?}"));
+                self.path.push(Segment::Key(name.chars().take(64).collect::<String>().into()));
+                self.fault(&unknown(owner, declared, name));
+                self.path.pop();
             }
         }
         fields
@@ -173,6 +220,7 @@ impl<'a> Coercion<'a> {
     fn named(&mut self, id: TypeId, source: Source<'a>) -> Value<'a> {
         let types = self.types;
         let named = types.named(id);
+        let mut right = String::new();
         let value = match &named.kind {
             Kind::Scalar(Scalar::Json) => match self.json(source) {
                 Ok(json) => Some(Value::Json(json)),
@@ -181,20 +229,36 @@ impl<'a> Coercion<'a> {
                     return Value::Null;
                 }
             },
-            Kind::Scalar(scalar) => scalar_value(*scalar, source),
+            Kind::Scalar(scalar) => {
+                if *scalar == Scalar::DateTime {
+                    right = "; write it by RFC 3339, as in \"2026-11-21T14:30:00Z\"".to_owned();
+                }
+                scalar_value(*scalar, source)
+            }
             Kind::Enum(values) => {
                 let is_one = |name: &str| values.iter().any(|one| **one == *name);
+                right = format!("; it must be one of {}", values.join(", "));
                 enum_name(source).filter(|name| is_one(name)).map(Value::Text)
             }
-            Kind::Input(declared) => {
-                fields_of(source).map(|given| Value::Object(self.fields(declared, &given)))
-            }
-            Kind::Object(_) => None,
+            Kind::Input(declared) => fields_of(source).map(|given| {
+                let fields = self.fields(&named.name, &declared.fields, &given);
+                self.check_one_of(declared, &fields);
+                Value::Object(fields)
+            }),
+            Kind::Object(_) | Kind::Union(_) => None,
         };
         value.unwrap_or_else(|| {
-            self.fault(&format!("{} cannot represent {}", named.name, source.excerpt()));
+            self.fault(&format!("{} cannot represent {}{right}", named.name, source.excerpt()));
             Value::Null
         })
+    }
+
+    /// Exactly one field, and not null (specification, section 3.10.1).
+    fn check_one_of(&mut self, declared: &Inputs, fields: &[(&str, Value<'_>)]) {
+        if declared.is_one_of && !matches!(fields, [(_, value)] if *value != Value::Null) {
+            let names = declared.fields.iter().map(|field| &*field.name).collect::<Vec<_>>();
+            self.fault(&format!("must have exactly one of {}, not null", names.join(", ")));
+        }
     }
 
     fn json(&self, source: Source<'a>) -> Result<Json, String> {
@@ -207,7 +271,7 @@ impl<'a> Coercion<'a> {
 
     fn fault(&mut self, message: &str) {
         // A list of a million wrong items needs no million messages.
-        const FAULTS_MAX: usize = 20;
+        const FAULTS_MAX: usize = 100;
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault { path: self.path.clone(), message: message.to_owned() });
         }
@@ -252,6 +316,19 @@ fn fields_of<'a>(source: Source<'a>) -> Option<Vec<(Cow<'a, str>, Source<'a>)>> 
     }
 }
 
+/// What to say of a field that is not declared.
+fn unknown(owner: &str, declared: &[Input], name: &str) -> String {
+    let likeness = |input: &&Input| {
+        let score = strsim::jaro_winkler(&input.name, name);
+        (score > 0.75).then_some(score)
+    };
+    let scored = declared.iter().filter_map(|input| Some((likeness(&input)?, &input.name)));
+    match scored.max_by(|(left, _), (right, _)| left.total_cmp(right)) {
+        Some((_, near)) => format!("is no field of {owner}; is `{near}` meant?"),
+        None => format!("is no field of {owner}"),
+    }
+}
+
 fn enum_name(source: Source<'_>) -> Option<Cow<'_, str>> {
     match source {
         Source::Literal(Literal::Enum(name)) => Some(name.as_str().into()),
@@ -263,6 +340,10 @@ fn enum_name(source: Source<'_>) -> Option<Cow<'_, str>> {
 fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
     match scalar {
         Scalar::String => text(source).map(Value::Text),
+        Scalar::DateTime => {
+            let time = Timestamp::parse(&text(source)?).ok()?;
+            Some(Value::Text(time.to_string().into()))
+        }
         Scalar::Id => {
             let text = text(source).or_else(|| {
                 let number = number(source)?;
@@ -285,7 +366,15 @@ fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
             };
             whole.or_else(from_float).map(Value::Int)
         }
-        Scalar::Float => number(source)?.as_f64().filter(|f| f.is_finite()).map(Value::Float),
+        Scalar::Float => {
+            let text: Cow<'_, str> = match source {
+                Source::Literal(Literal::Number(number)) => number.to_string().into(),
+                Source::Json(json) if is_number(json.get()) => json.get().into(),
+                Source::Literal(_) | Source::Json(_) => return None,
+            };
+            let is_finite = text.parse::<f64>().is_ok_and(f64::is_finite);
+            is_finite.then_some(Value::Float(text))
+        }
         Scalar::Json => None,
     }
 }
@@ -298,11 +387,16 @@ fn text(source: Source<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-fn number(source: Source<'_>) -> Option<serde_json::Number> {
+/// Is this JSON a number? Any other begins with a letter, a quote or a bracket.
+fn is_number(json: &str) -> bool {
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+fn number(source: Source<'_>) -> Option<Number> {
     match source {
         Source::Literal(Literal::Number(number)) => Some(number.clone()),
         Source::Literal(_) => None,
-        Source::Json(json) => serde_json::Number::deserialize(json).ok(),
+        Source::Json(json) => Number::deserialize(json).ok(),
     }
 }
 

@@ -8,14 +8,19 @@ pub mod node;
 pub mod request;
 
 pub mod limits;
+pub mod sdl;
 pub mod types;
 
 pub mod arguments;
 pub mod compile;
+pub mod definition;
 pub mod document;
+pub mod entities;
+pub mod filter;
 pub mod input;
 pub mod mutation;
 pub mod output;
+pub mod payload;
 pub mod persisted;
 pub mod positions;
 pub mod publish;
@@ -23,39 +28,39 @@ pub mod query;
 pub mod raw;
 pub mod registry;
 pub mod select;
+pub mod shapes;
 pub mod subscription;
+pub mod typed;
 pub mod variables;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use async_graphql::Pos;
-use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::OperationType;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::BoxStream;
 
+use crate::broker::Broker;
 use crate::broker::admission::Client;
 use crate::broker::directory::Directory;
-use crate::broker::{self, Broker};
 use crate::message::json::Json;
-use crate::plan::Plan;
+use crate::plan::{Plan, Uses};
 use arguments::Arguments;
+use definition::Definition;
 use document::{Document, Documents, Operation};
-use error::{Error, SchemaError};
+use error::Error;
 use limits::Limits;
-use node::{Node, Outcome, respond};
+use node::{Node, respond};
 use persisted::Persisted;
-use publish::Publishing;
-use registry::Registry;
+use publish::{Publisher, Publishing};
 use request::Request;
 use select::{Selected, Selection};
-use types::Types;
+use typed::TypedTopic;
 use variables::Variables;
-
-/// The generic schema, which is always there.
-const GENERIC: &str = include_str!("../../schema/tidings.graphql");
 
 /// What a schema is built with.
 #[derive(Debug, Clone)]
@@ -70,21 +75,24 @@ pub struct Options {
     pub shown_limits: Json,
 }
 
-/// The schema that a broker serves.
+/// The schema that a broker serves; another may take its place while it does.
 pub struct Schema {
-    sdl: String,
-    types: Types,
-    registry: Registry,
-    documents: Documents,
+    served: ArcSwap<Served>,
     persisted: Persisted,
     services: Arc<Services>,
+}
+
+/// What is served at one time.
+pub struct Served {
+    definition: Definition,
+    documents: Documents,
 }
 
 /// What resolvers call.
 pub struct Services {
     broker: Arc<Broker>,
     directory: Arc<dyn Directory>,
-    limits: Json,
+    limits: ArcSwap<Json>,
 }
 
 /// Who asks.
@@ -105,7 +113,7 @@ pub struct Caller {
 /// An operation that is ready to run; none of these has had any effect yet. A `Stream` that joins
 /// has joined with its first poll, and leaves when it is dropped.
 pub enum Started {
-    /// `messages`: for the broker's feeds; what goes wrong later goes wrong at the field's place.
+    /// Messages: for the broker's feeds; what goes wrong later goes wrong at the field's place.
     Subscribe(Plan, Place),
     /// Another subscription: results, each a JSON object.
     Stream(BoxStream<'static, Vec<u8>>),
@@ -128,15 +136,16 @@ pub struct Place {
 
 impl Place {
     /// What ends a running subscription: a JSON array of errors.
-    pub fn errors(self, error: broker::Error) -> String {
-        let error = Error::from(error).at(self.position);
+    pub fn errors(self, error: impl Into<Error>) -> String {
+        let error = error.into().at(self.position);
         error::to_json(&[error.under(vec![error::Segment::Key(self.key)])])
     }
 }
 
 /// One operation on its way to being started.
 struct Start<'a> {
-    schema: &'a Schema,
+    services: &'a Arc<Services>,
+    served: &'a Served,
     request: &'a Request<'a>,
     caller: &'a Arc<Caller>,
     document: &'a Document,
@@ -147,31 +156,35 @@ struct Start<'a> {
 }
 
 impl Schema {
-    /// The generic schema over a broker.
+    /// The schema of a definition, over a broker.
     pub fn new(
         broker: Arc<Broker>,
         directory: Arc<dyn Directory>,
+        definition: Definition,
         options: &Options,
-    ) -> Result<Arc<Self>, SchemaError> {
-        let sdl = GENERIC.to_owned();
-        let parsed = parse_schema(&sdl).map_err(|error| SchemaError::Syntax {
-            position: error.positions().next().unwrap_or_default(),
-            message: error.to_string(),
-        })?;
-        let limits = options.shown_limits.clone();
-        Ok(Arc::new(Self {
-            types: Types::new(&parsed)?,
-            registry: Registry::new(&parsed)?,
-            documents: Documents::new(options.documents_bytes, options.limits),
+    ) -> Arc<Self> {
+        let limits = ArcSwap::from_pointee(options.shown_limits.clone());
+        Arc::new(Self {
+            served: ArcSwap::from_pointee(Served::new(definition, options)),
             persisted: Persisted::new(options.persisted_bytes),
             services: Arc::new(Services { broker, directory, limits }),
-            sdl,
-        }))
+        })
+    }
+
+    /// Serves another definition from now on. Operations that have been started go on as they are.
+    pub fn replace(&self, definition: Definition, options: &Options) {
+        self.services.limits.store(Arc::new(options.shown_limits.clone()));
+        self.served.store(Arc::new(Served::new(definition, options)));
     }
 
     /// The SDL served.
-    pub fn sdl(&self) -> &str {
-        &self.sdl
+    pub fn sdl(&self) -> String {
+        self.served.load().sdl().to_owned()
+    }
+
+    /// Is a running subscription that relies on this still as its document says?
+    pub fn serves(&self, uses: &Uses) -> Result<(), Error> {
+        self.served.load().definition.serves(uses)
     }
 
     /// Makes an operation ready to run; its request came at `since`.
@@ -186,12 +199,15 @@ impl Schema {
         caller: &Arc<Caller>,
         since: Instant,
     ) -> Result<Started, Vec<Error>> {
-        let document = self.document(request)?;
+        let served = self.served.load();
+        let document = self.document(&served, request)?;
         let operation = document.operation(request.operation_name.as_deref()).map_err(one)?;
-        let variables = Variables::coerce(&self.types, &operation.variables, request.variables)?;
-        let selection = document.fields(operation, &self.types, &variables).map_err(one)?;
+        let types = &served.types;
+        let variables = Variables::coerce(types, &operation.variables, request.variables)?;
+        let selection = document.fields(operation, types, &variables).map_err(one)?;
         let start = Start {
-            schema: self,
+            services: &self.services,
+            served: &served,
             request,
             caller,
             document: &document,
@@ -207,13 +223,32 @@ impl Schema {
         }
     }
 
-    fn document(&self, request: &Request<'_>) -> Result<Arc<Document>, Vec<Error>> {
+    fn document(
+        &self,
+        served: &Served,
+        request: &Request<'_>,
+    ) -> Result<Arc<Document>, Vec<Error>> {
         let persisted = self.persisted.text(request).map_err(one)?;
         let Some(text) = persisted.as_deref().or(request.query.as_deref()) else {
             let message = "Must provide query string.";
             return Err(vec![Error::new(error::Code::BadRequest, message)]);
         };
-        self.documents.get(text, &self.types, &self.registry)
+        served.documents.get(text, &served.definition)
+    }
+}
+
+impl Served {
+    fn new(definition: Definition, options: &Options) -> Self {
+        let documents = Documents::new(options.documents_bytes, options.limits);
+        Self { definition, documents }
+    }
+}
+
+impl Deref for Served {
+    type Target = Definition;
+
+    fn deref(&self) -> &Definition {
+        &self.definition
     }
 }
 
@@ -225,15 +260,15 @@ impl Start<'_> {
                 return Ok(query::Call::Known(Node::Json(text.clone().into())));
             }
             let arguments = self.arguments(field)?;
-            query::Call::bind(&field.name, &arguments, self.caller)
+            query::Call::bind(&field.name, &arguments, self.served, self.caller)
         };
         let calls: Vec<Result<query::Call, Error>> = self.selection.iter().map(bind).collect();
-        let (services, selection) = (self.schema.services.clone(), self.selection);
+        let (services, selection) = (self.services.clone(), self.selection);
         let answer = async move {
             let services = &services;
             let run = |call: Result<query::Call, Error>| async move {
                 match call {
-                    Ok(call) => Outcome::from(call.run(services).await),
+                    Ok(call) => call.run(services).await,
                     Err(error) => Err(error).into(),
                 }
             };
@@ -243,9 +278,11 @@ impl Start<'_> {
     }
 
     fn mutation(self) -> Started {
-        let (services, since) = (self.schema.services.clone(), self.since);
+        let (services, since) = (self.services.clone(), self.since);
+        let (broker, client) = (&*services.broker, &*self.caller.client);
+        let publisher = Publisher { broker, client, served: self.served };
         let bind = |field: &Selected| {
-            mutation::Call::bind(&field.name, self.arguments(field), &services, self.caller)
+            mutation::Call::bind(&field.name, self.arguments(field), publisher, self.caller)
         };
         let calls = match mutation::only_publishes(self.selection.iter().map(bind).collect()) {
             Ok(publishes) => {
@@ -268,22 +305,39 @@ impl Start<'_> {
             error.at(field.position).under(vec![error::Segment::Key(field.key.clone())])
         };
         let arguments = self.arguments(field).map_err(place)?;
-        if &*field.name == "messages" {
-            let plan = subscription::plan(field, &arguments, self.request, self.caller);
+        let typed = self.served.typed.field(OperationType::Subscription, &field.name);
+        let plan = match typed {
+            Some((_, topic)) => Some(self.typed_plan(topic, field, &arguments)),
+            None if &*field.name == "messages" => {
+                Some(subscription::plan(field, &arguments, self.request, self.caller))
+            }
+            None => None,
+        };
+        if let Some(plan) = plan {
             let place_of_field = Place { key: field.key.clone(), position: field.position };
             return plan.map(|plan| Started::Subscribe(plan, place_of_field)).map_err(place);
         }
-        let services = &self.schema.services;
         let selection = self.selection.clone();
         let stream =
-            subscription::stream(selection, &field.name, &arguments, services, self.caller);
+            subscription::stream(selection, &field.name, &arguments, self.services, self.caller);
         stream.map(Started::Stream).map_err(place)
     }
 
+    fn typed_plan(
+        &self,
+        topic: &TypedTopic,
+        field: &Selected,
+        arguments: &Arguments<'_>,
+    ) -> Result<Plan, Error> {
+        let types = &self.served.types;
+        subscription::typed_plan(types, topic, field, arguments, self.request, self.caller)
+    }
+
     fn arguments<'s>(&'s self, field: &'s Selected) -> Result<Arguments<'s>, Error> {
-        let types = &self.schema.types;
+        let types = &self.served.types;
+        let payload = self.served.typed.payload(self.operation.kind, &field.name);
         match types.field(self.operation.root, &field.name) {
-            Some(declared) => Arguments::coerce(types, declared, field, self.variables),
+            Some(declared) => Arguments::coerce(types, declared, field, self.variables, &payload),
             // `__typename`
             None => Ok(Arguments::none()),
         }
@@ -296,7 +350,7 @@ impl Start<'_> {
         }
         let name = self.operation.name.as_deref();
         let fields =
-            self.schema.registry.introspect(&self.document.ast, name, self.request.variables);
+            self.served.registry.introspect(&self.document.ast, name, self.request.variables);
         let keys: Vec<&str> = self
             .selection
             .iter()

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use async_graphql::parser::types::OperationType;
+
 use super::arguments::Arguments;
 use super::error::Error;
 use super::node::{Node, Outcome};
-use super::publish::{Prepared, observe};
+use super::publish::{Prepared, Publisher, observe};
+use super::typed::Role;
 use super::{Caller, Services};
 use crate::message::json::Json;
 use crate::message::topic::Topic;
@@ -35,22 +38,33 @@ impl Call {
     pub fn bind(
         field: &str,
         arguments: Result<Arguments<'_>, Error>,
-        services: &Services,
+        publisher: Publisher<'_>,
         caller: &Caller,
     ) -> Self {
-        let broker = &services.broker;
-        match field {
-            "publish" => Self::Publish(Prepared::one(broker, &caller.client, arguments)),
-            "publishMany" => Self::Publish(Prepared::many(broker, &caller.client, arguments)),
-            "__typename" => Self::Publish(Prepared::Known(Ok(Node::text("Mutation")).into())),
-            _ => arguments
-                .and_then(|arguments| Self::other(field, &arguments, caller))
-                .unwrap_or_else(|error| Self::Publish(Prepared::Known(Err(error).into()))),
-        }
+        arguments
+            .and_then(|arguments| Self::bound(field, &arguments, publisher, caller))
+            .unwrap_or_else(|error| Self::Publish(Prepared::Known(Err(error).into())))
     }
 
-    fn other(field: &str, arguments: &Arguments<'_>, caller: &Caller) -> Result<Self, Error> {
+    fn bound(
+        field: &str,
+        arguments: &Arguments<'_>,
+        publisher: Publisher<'_>,
+        caller: &Caller,
+    ) -> Result<Self, Error> {
+        match publisher.served.typed.field(OperationType::Mutation, field) {
+            Some((Role::PublishMany, topic)) => {
+                return Ok(Self::Publish(Prepared::typed_many(publisher, topic, arguments)));
+            }
+            Some((_, topic)) => {
+                return Ok(Self::Publish(Prepared::typed_one(publisher, topic, arguments)));
+            }
+            None => {}
+        }
         match field {
+            "publish" => Ok(Self::Publish(Prepared::one(publisher, arguments))),
+            "publishMany" => Ok(Self::Publish(Prepared::many(publisher, arguments))),
+            "__typename" => Ok(Self::Publish(Prepared::Known(Ok(Node::text("Mutation")).into()))),
             "updatePresence" => {
                 let missing = || Error::argument("state", "`state` must not be null");
                 let state = arguments.json("state").cloned().ok_or_else(missing)?;

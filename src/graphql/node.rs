@@ -23,8 +23,10 @@ pub enum Node {
     Receipt(Box<Receipt>),
     /// A list.
     List(Vec<Self>),
-    /// Another object: its type and its fields, of which some are selected.
-    Object(&'static str, Vec<(&'static str, Self)>),
+    /// Another object: its fields, of which some are selected.
+    Object(Vec<(&'static str, Self)>),
+    /// A message as an entity of the type that its topic has.
+    Entity(Arc<Message>, Arc<str>),
 }
 
 /// What became of one field of the root.
@@ -147,10 +149,18 @@ impl Node {
                 }
                 out.push(b']');
             }
-            Self::Object(ty, fields) => write_object(&selected.selection, out, |field, out| {
+            Self::Entity(message, ty) => {
+                let mut entities = selected.entities.iter();
+                match entities.find(|(name, _)| **name == **ty) {
+                    Some((_, entity)) => out.extend_from_slice(entity.encode(message).data()),
+                    None => out.extend_from_slice(b"null"),
+                }
+            }
+            Self::Object(fields) => write_object(&selected.selection, out, |field, out| {
                 match fields.iter().find(|(name, _)| *name == &*field.name) {
                     Some((_, node)) => node.write(field, out),
-                    None => Self::text(ty).write(field, out),
+                    // What no resolver gives is `__typename`.
+                    None => out.extend_from_slice(quoted(field.typename()).as_bytes()),
                 }
             }),
         }

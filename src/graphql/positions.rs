@@ -10,13 +10,13 @@ use async_graphql_value::Value as Literal;
 use super::document::Fragments;
 use super::error::{Code, Error};
 use super::types::{Input, Kind, Shape, Type, TypeId, Types};
-use super::variables::Definition;
+use super::variables::Declaration;
 
 /// Everything in an operation that stands in a wrong place.
 pub fn check(
     types: &Types,
     fragments: &Fragments,
-    variables: &[Definition],
+    variables: &[Declaration],
     root: TypeId,
     set: &SelectionSet,
 ) -> Vec<Error> {
@@ -28,7 +28,7 @@ pub fn check(
 struct Walk<'a> {
     types: &'a Types,
     fragments: &'a Fragments,
-    variables: &'a [Definition],
+    variables: &'a [Declaration],
     visited: Vec<&'a str>,
     errors: Vec<Error>,
 }
@@ -111,7 +111,8 @@ impl<'a> Walk<'a> {
                     return;
                 };
                 for (name, value) in fields {
-                    if let Some(input) = declared.iter().find(|input| *input.name == **name) {
+                    if let Some(input) = declared.fields.iter().find(|input| *input.name == **name)
+                    {
                         self.input(input, value, position);
                     }
                 }

@@ -8,11 +8,14 @@ use std::time::Instant;
 
 use serde_json::Value as Json;
 
-use super::Services;
 use super::arguments::Arguments;
 use super::error::{Code, Error, Segment};
+use super::input::Value;
 use super::node::{Node, Outcome, respond};
+use super::payload::{self, Checked};
 use super::select::Selection;
+use super::typed::TypedTopic;
+use super::{Served, Services};
 use crate::broker::Broker;
 use crate::broker::admission::Client;
 use crate::engine::{Error as EngineError, IfLast, Publish, Reply};
@@ -36,6 +39,17 @@ pub enum Prepared {
     One(Box<Publish>),
     /// `publishMany`; refused ones are answered with null.
     Many(Vec<Result<Publish, Error>>),
+}
+
+/// Who publishes, by which schema.
+#[derive(Clone, Copy)]
+pub struct Publisher<'a> {
+    /// Takes it.
+    pub broker: &'a Broker,
+    /// Publishes it.
+    pub client: &'a Client,
+    /// Says what fits.
+    pub served: &'a Served,
 }
 
 /// A publish that the log has in its order.
@@ -81,21 +95,35 @@ impl Publishing {
 
 impl Prepared {
     /// Binds `publish`.
-    pub fn one(broker: &Broker, client: &Client, arguments: Result<Arguments<'_>, Error>) -> Self {
-        match arguments.and_then(|arguments| bind(broker, client, &arguments)) {
-            Ok(publish) => Self::One(Box::new(publish)),
-            Err(error) => Self::Known(Err(error).into()),
-        }
+    pub fn one(publisher: Publisher<'_>, arguments: &Arguments<'_>) -> Self {
+        publisher.generic(arguments).into()
     }
 
     /// Binds `publishMany`.
-    pub fn many(broker: &Broker, client: &Client, arguments: Result<Arguments<'_>, Error>) -> Self {
-        let arguments = match arguments {
-            Ok(arguments) => arguments,
-            Err(error) => return Self::Known(Err(error).into()),
-        };
+    pub fn many(publisher: Publisher<'_>, arguments: &Arguments<'_>) -> Self {
         let items = arguments.list("messages").unwrap_or_default().iter();
-        Self::Many(items.map(|item| bind(broker, client, &Arguments::of_object(item))).collect())
+        Self::Many(items.map(|item| publisher.generic(&Arguments::of_object(item))).collect())
+    }
+
+    /// Binds the field that publishes to a typed topic.
+    pub fn typed_one(
+        publisher: Publisher<'_>,
+        topic: &TypedTopic,
+        arguments: &Arguments<'_>,
+    ) -> Self {
+        let input = arguments.get(&topic.names.argument).unwrap_or(&Value::Null);
+        publisher.typed(topic, input, arguments).into()
+    }
+
+    /// Binds the field that publishes several to a typed topic.
+    pub fn typed_many(
+        publisher: Publisher<'_>,
+        topic: &TypedTopic,
+        arguments: &Arguments<'_>,
+    ) -> Self {
+        let inputs = arguments.list(&topic.names.arguments).unwrap_or_default().iter();
+        let none = Arguments::none();
+        Self::Many(inputs.map(|input| publisher.typed(topic, input, &none)).collect())
     }
 
     /// Hands it to the log: calls in order are messages in order.
@@ -190,29 +218,80 @@ fn items(refused: Vec<Option<Error>>, results: Vec<Result<Receipt, EngineError>>
     Outcome { node, errors }
 }
 
-/// What `publish` and the items of `publishMany` have in common.
-fn bind(broker: &Broker, client: &Client, arguments: &Arguments<'_>) -> Result<Publish, Error> {
-    let topic = arguments.topic("topic")?;
-    let no_payload = || Error::payload(&[], "must not be null", "`payload` must not be null");
-    let payload = arguments.json("payload").ok_or_else(no_payload)?.clone();
-    let headers = arguments.json("headers").cloned();
-    let headers_bytes = headers.as_ref().map_or(0, |headers| headers.as_str().len());
-    broker.check_payload(payload.as_str().len() + headers_bytes)?;
-    if let Some(headers) = &headers {
-        check_headers(&headers.to_value())?;
-    }
-    let if_last = match arguments.text("ifLast") {
-        None => None,
-        Some("") => Some(IfLast::Empty),
-        Some(text) => {
-            let cursor = Cursor::parse(text);
-            let wrong = |error| Error::from(error).with("argument", "ifLast");
-            Some(IfLast::Cursor(cursor.map_err(wrong)?))
+impl Publisher<'_> {
+    /// What `publish` and the items of `publishMany` have in common. What goes to a typed topic
+    /// has to fit its type.
+    fn generic(self, arguments: &Arguments<'_>) -> Result<Publish, Error> {
+        let topic = arguments.topic("topic")?;
+        let no_payload = || {
+            let fault = (Vec::new(), "must not be null".to_owned());
+            Error::payload(&[fault], "`payload` must not be null")
+        };
+        let payload = arguments.json("payload").ok_or_else(no_payload)?;
+        self.check_bytes(payload, arguments)?;
+        let key = short("key", arguments)?;
+        let Some(typed) = self.served.typed.of(&topic) else {
+            return self.publish(Checked { topic, payload: payload.clone(), key }, arguments);
+        };
+        let mut checked = payload::of_json(&self.served.types, typed, topic, payload)?;
+        if let (Some(given), Some(own)) = (&key, &checked.key)
+            && given != own
+        {
+            let message = format!("`key` must be {own:?}: the type `{}` says so", typed.name);
+            return Err(Error::argument("key", message));
         }
-    };
-    let (key, id) = (short("key", arguments)?, short("id", arguments)?);
-    client.admit()?;
-    Ok(Publish { draft: Draft { topic, payload, key, headers }, id, if_last })
+        checked.key = checked.key.or(key);
+        self.publish(checked, arguments)
+    }
+
+    fn typed(
+        self,
+        topic: &TypedTopic,
+        input: &Value<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Result<Publish, Error> {
+        let checked = payload::of_input(topic, input)?;
+        self.check_bytes(&checked.payload, arguments)?;
+        self.publish(checked, arguments)
+    }
+
+    fn publish(self, checked: Checked, arguments: &Arguments<'_>) -> Result<Publish, Error> {
+        let headers = arguments.json("headers").cloned();
+        if let Some(headers) = &headers {
+            check_headers(&headers.to_value())?;
+        }
+        let if_last = match arguments.text("ifLast") {
+            None => None,
+            Some("") => Some(IfLast::Empty),
+            Some(text) => {
+                let cursor = Cursor::parse(text);
+                let wrong = |error| Error::from(error).with("argument", "ifLast");
+                Some(IfLast::Cursor(cursor.map_err(wrong)?))
+            }
+        };
+        let id = short("id", arguments)?;
+        self.client.admit()?;
+        let Checked { topic, payload, key } = checked;
+        Ok(Publish { draft: Draft { topic, payload, key, headers }, id, if_last })
+    }
+
+    fn check_bytes(
+        self,
+        payload: &crate::message::json::Json,
+        arguments: &Arguments<'_>,
+    ) -> Result<(), Error> {
+        let headers = arguments.json("headers").map_or(0, |headers| headers.as_str().len());
+        Ok(self.broker.check_payload(payload.as_str().len() + headers)?)
+    }
+}
+
+impl From<Result<Publish, Error>> for Prepared {
+    fn from(bound: Result<Publish, Error>) -> Self {
+        match bound {
+            Ok(publish) => Self::One(Box::new(publish)),
+            Err(error) => Self::Known(Err(error).into()),
+        }
+    }
 }
 
 /// Keys and ids are remembered longer than their messages, so they are no place for data.

@@ -1,11 +1,15 @@
 //! Fields of `Query`: arguments to broker calls, answers to nodes.
 
+use async_graphql::parser::types::OperationType;
+
 use super::arguments::Arguments;
 use super::compile;
+use super::entities::{self, Entity};
 use super::error::{Code, Error};
-use super::node::Node;
+use super::node::{Node, Outcome};
 use super::output;
-use super::{Caller, Services};
+use super::typed::{Role, TypedTopic};
+use super::{Caller, Served, Services};
 use crate::broker::history::{PAGE_MESSAGES_MAX, PageSize, Request};
 use crate::message::cursor::Cursor;
 use crate::message::filter::Filter;
@@ -30,8 +34,12 @@ pub enum Call {
     },
     /// `last`
     Last(Select),
-    /// `history`
+    /// `history`, and those of typed topics.
     History(Box<Request>),
+    /// The newest message of a typed topic.
+    Newest(Select),
+    /// `_entities`
+    Entities(Vec<Result<Entity, Error>>),
     /// `presence`
     Presence(Topic),
     /// `connections`
@@ -52,7 +60,15 @@ const HISTORY_DEFAULT: usize = 100;
 
 impl Call {
     /// Binds a field that introspection does not answer.
-    pub fn bind(field: &str, arguments: &Arguments<'_>, caller: &Caller) -> Result<Self, Error> {
+    pub fn bind(
+        field: &str,
+        arguments: &Arguments<'_>,
+        served: &Served,
+        caller: &Caller,
+    ) -> Result<Self, Error> {
+        if let Some((role, topic)) = served.typed.field(OperationType::Query, field) {
+            return Self::typed(role, topic, arguments, served);
+        }
         Ok(match field {
             "broker" => Self::Broker,
             "topic" => Self::Topic(arguments.topic("name")?),
@@ -62,7 +78,12 @@ impl Call {
                 Self::Topics { matching, page: page(arguments)? }
             }
             "last" => Self::Last(compile::select(arguments)?),
-            "history" => Self::History(Box::new(history(arguments)?)),
+            "history" => {
+                let select = compile::select(arguments)?;
+                Self::History(Box::new(history(select, arguments)?))
+            }
+            "_service" => Self::Known(entities::service(served)),
+            "_entities" => Self::Entities(entities::bind(arguments, served)),
             "presence" => Self::Presence(arguments.topic("topic")?),
             "connections" if !caller.admin => return Err(Error::forbidden(field)),
             "connections" => Self::Connections(page(arguments)?),
@@ -70,8 +91,35 @@ impl Call {
         })
     }
 
+    fn typed(
+        role: Role,
+        topic: &TypedTopic,
+        arguments: &Arguments<'_>,
+        served: &Served,
+    ) -> Result<Self, Error> {
+        let types = &served.types;
+        let filters = match role {
+            Role::History => topic.filters(arguments)?,
+            Role::Newest | Role::Subscribe | Role::Publish | Role::PublishMany => {
+                topic.exact(arguments)?
+            }
+        };
+        let (select, _) = compile::typed_select(types, topic, filters, arguments)?;
+        match role {
+            Role::History => Ok(Self::History(Box::new(history(select, arguments)?))),
+            _ => Ok(Self::Newest(select)),
+        }
+    }
+
     /// Asks the broker.
-    pub async fn run(self, services: &Services) -> Result<Node, Error> {
+    pub async fn run(self, services: &Services) -> Outcome {
+        match self {
+            Self::Entities(references) => entities::run(references, &services.broker).await,
+            other => other.one(services).await.into(),
+        }
+    }
+
+    async fn one(self, services: &Services) -> Result<Node, Error> {
         let broker = &services.broker;
         Ok(match self {
             Self::Known(node) => node,
@@ -87,6 +135,12 @@ impl Call {
                 let messages = broker.last(&select, 1).await?;
                 Node::List(messages.into_iter().map(Node::Message).collect())
             }
+            Self::Newest(select) => {
+                let newest = broker.last(&select, 1).await?.pop();
+                newest.map_or(Node::Null, Node::Message)
+            }
+            // `run` has taken them.
+            Self::Entities(_) => Node::Null,
             Self::History(request) => output::messages(&broker.history(&request).await?),
             Self::Presence(topic) => {
                 let members = broker.presence(&topic)?.members(&topic);
@@ -106,7 +160,7 @@ fn page(arguments: &Arguments<'_>) -> Result<Page, Error> {
     Ok(Page { first, after: arguments.text("after").map(ToOwned::to_owned) })
 }
 
-fn history(arguments: &Arguments<'_>) -> Result<Request, Error> {
+fn history(select: Select, arguments: &Arguments<'_>) -> Result<Request, Error> {
     let (first, last) = (arguments.count("first")?, arguments.count("last")?);
     let page = match (first, last) {
         (Some(_), Some(_)) => {
@@ -129,7 +183,7 @@ fn history(arguments: &Arguments<'_>) -> Result<Request, Error> {
         let message = "`after` and `since` exclude each other; give one of them";
         return Err(Error::argument("since", message));
     }
-    let (select, before) = (compile::select(arguments)?, arguments.cursor("before")?);
+    let before = arguments.cursor("before")?;
     Ok(Request { select, after, before, since, page })
 }
 

@@ -95,13 +95,14 @@ fn write_literal(literal: &Literal, variables: &Variables<'_>, out: &mut String)
     }
 }
 
-fn write_value(value: &Value<'_>, out: &mut String) {
+/// The JSON text of a value.
+pub fn write_value(value: &Value<'_>, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         // Writing to a String cannot fail.
         Value::Boolean(value) => drop(write!(out, "{value}")),
         Value::Int(number) => drop(write!(out, "{number}")),
-        Value::Float(number) => out.push_str(&serde_json::Value::from(*number).to_string()),
+        Value::Float(number) => out.push_str(number),
         Value::Text(text) => out.push_str(&quoted(text)),
         Value::Json(json) => out.push_str(json.as_str()),
         Value::List(items) => write_all(items, ['[', ']'], out, write_value),

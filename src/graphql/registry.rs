@@ -9,7 +9,7 @@ use async_graphql::async_trait::async_trait;
 use async_graphql::dynamic::{
     Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Object, Scalar,
     Schema as DynamicSchema, SchemaBuilder, Subscription, SubscriptionField,
-    SubscriptionFieldFuture, TypeRef,
+    SubscriptionFieldFuture, TypeRef, Union,
 };
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
 use async_graphql::parser::types::{
@@ -154,14 +154,21 @@ fn register(builder: SchemaBuilder, definition: &TypeDefinition) -> SchemaBuilde
             })
         }
         TypeKind::Enum(values) => {
-            let items = values
-                .values
-                .iter()
-                .map(|value| described!(EnumItem::new(value.node.value.node.as_str()), value.node));
+            let items = values.values.iter().map(|value| {
+                let item = EnumItem::new(value.node.value.node.as_str());
+                let item = described!(item, value.node);
+                match deprecated(&value.node.directives) {
+                    Some(reason) => item.deprecation(Some(&reason)),
+                    None => item,
+                }
+            });
             builder.register(described!(Enum::new(name), definition).items(items))
         }
         TypeKind::InputObject(input) => {
             let object = described!(InputObject::new(name), definition);
+            let is_one_of = |d: &Positioned<ConstDirective>| d.node.name.node.as_str() == "oneOf";
+            let object =
+                if definition.directives.iter().any(is_one_of) { object.oneof() } else { object };
             let fields = input.fields.iter().map(|field| input_value(&field.node));
             builder.register(fields.fold(object, InputObject::field))
         }
@@ -175,8 +182,15 @@ fn register(builder: SchemaBuilder, definition: &TypeDefinition) -> SchemaBuilde
             let object = described!(Object::new(name), definition);
             builder.register(fields.fold(object, Object::field))
         }
+        TypeKind::Union(union) => {
+            let members = union.members.iter();
+            let union = described!(Union::new(name), definition);
+            builder.register(
+                members.fold(union, |union, member| union.possible_type(member.node.as_str())),
+            )
+        }
         // `Types` has refused them.
-        TypeKind::Interface(_) | TypeKind::Union(_) => builder,
+        TypeKind::Interface(_) => builder,
     }
 }
 
@@ -184,6 +198,10 @@ fn object_field(definition: &FieldDefinition) -> Field {
     let name = definition.name.node.as_str();
     let field = Field::new(name, type_ref(&definition.ty.node), |_| FieldFuture::Value(None));
     let field = described!(field, definition);
+    let field = match deprecated(&definition.directives) {
+        Some(reason) => field.deprecation(Some(&reason)),
+        None => field,
+    };
     let arguments = definition.arguments.iter();
     arguments.fold(field, |field, argument| field.argument(input_value(&argument.node)))
 }
@@ -218,9 +236,21 @@ fn type_ref(ty: &Type) -> TypeRef {
 }
 
 fn specified_by(directives: &[Positioned<ConstDirective>]) -> Option<String> {
-    let directive = directives.iter().find(|d| d.node.name.node.as_str() == "specifiedBy")?;
-    match &directive.node.get_argument("url")?.node {
-        Value::String(url) => Some(url.clone()),
+    argument(directives, "specifiedBy", "url")
+}
+
+fn deprecated(directives: &[Positioned<ConstDirective>]) -> Option<String> {
+    argument(directives, "deprecated", "reason")
+}
+
+fn argument(
+    directives: &[Positioned<ConstDirective>],
+    directive: &str,
+    argument: &str,
+) -> Option<String> {
+    let directive = directives.iter().find(|d| d.node.name.node.as_str() == directive)?;
+    match &directive.node.get_argument(argument)?.node {
+        Value::String(text) => Some(text.clone()),
         _ => None,
     }
 }

@@ -1,7 +1,8 @@
 //! A selection set made flat: fragments opened, conditions applied, equal keys merged.
 //!
 //! This is `CollectFields` of the GraphQL specification (section 6.3.2), run over the whole tree
-//! at once, because every type here is an object type that is known beforehand.
+//! at once, because the type of every object is known beforehand; only entities have one of
+//! several, and are collected for each.
 
 use async_graphql::parser::types::{Directive, Field, Selection as Item, SelectionSet};
 use async_graphql::{Name, Pos, Positioned};
@@ -11,7 +12,7 @@ use super::compile;
 use super::document::Fragments;
 use super::error::{Code, Error};
 use super::input::Value;
-use super::types::{TypeId, Types};
+use super::types::{Kind, TypeId, Types};
 use super::variables::Variables;
 use crate::plan::projection::Projection;
 
@@ -33,8 +34,18 @@ pub struct Selected {
     pub required: bool,
     /// What is selected of it; empty for leaves and for introspection.
     pub selection: Selection,
-    /// For a field that is a message: how its bytes are made.
+    /// For a field that is a message, generic or typed: how its bytes are made.
     pub message: Option<Projection>,
+    /// For a field that is a union: how the bytes of each of its types are made.
+    pub entities: Box<[(Box<str>, Projection)]>,
+    typename: Option<Box<str>>,
+}
+
+impl Selected {
+    /// The value of a `__typename`.
+    pub fn typename(&self) -> &str {
+        self.typename.as_deref().unwrap_or_default()
+    }
 }
 
 /// Collects the fields of an operation.
@@ -74,13 +85,21 @@ impl<'a> Collector<'a> {
         let name = field.name.node.as_str();
         let declared = self.types.field(parent, name);
         let child = declared.map(|field| field.ty.innermost());
-        let selection = match child {
-            Some(child) => self.collect(child, &group.sets)?,
+        let mut entities = Vec::new();
+        let selection = match child.map(|child| (child, &self.types.named(child).kind)) {
+            Some((_, Kind::Union(members))) => {
+                for member in members {
+                    let selection = self.collect(*member, &group.sets)?;
+                    let name = self.types.named(*member).name.clone();
+                    entities.push((name, compile::typed_object(&selection)));
+                }
+                Box::default()
+            }
+            Some((child, _)) => self.collect(child, &group.sets)?,
             // `__typename`, `__schema` and `__type` are no fields of the type.
             None => Box::default(),
         };
-        let is_message = child.is_some_and(|child| &*self.types.named(child).name == "Message");
-        let message = is_message.then(|| compile::object(&selection));
+        let message = child.and_then(|child| compile::message(self.types, child, &selection));
         let arguments = field.arguments.iter();
         Ok(Selected {
             key: group.key.as_str().into(),
@@ -92,6 +111,8 @@ impl<'a> Collector<'a> {
             required: declared.map_or(name != "__type", |field| field.ty.required),
             selection,
             message,
+            entities: entities.into(),
+            typename: (name == "__typename").then(|| self.types.named(parent).name.clone()),
         })
     }
 
@@ -131,8 +152,13 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
+    /// Is an object of this type what the condition names, or one of it?
     fn applies(&self, parent: TypeId, condition: &str) -> bool {
-        *self.types.named(parent).name == *condition
+        let is_member = || match self.types.find(condition).map(|id| &self.types.named(id).kind) {
+            Some(Kind::Union(members)) => members.contains(&parent),
+            _ => false,
+        };
+        *self.types.named(parent).name == *condition || is_member()
     }
 
     fn is_included(&mut self, directives: &[Positioned<Directive>]) -> bool {

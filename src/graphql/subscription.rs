@@ -14,11 +14,13 @@ use super::node::respond;
 use super::output;
 use super::request::Request;
 use super::select::{Selected, Selection};
-use super::{Caller, Services, raw};
+use super::typed::TypedTopic;
+use super::types::Types;
+use super::{Caller, Services, raw, shapes};
 use crate::broker::presence::{LostTrack, Member, PresenceEvent};
 use crate::broker::stats::HistogramSnapshot;
 use crate::message::time::Timestamp;
-use crate::plan::Plan;
+use crate::plan::{Plan, Position};
 
 /// Results, each a JSON object.
 pub type Results = BoxStream<'static, Vec<u8>>;
@@ -48,19 +50,40 @@ pub fn plan(
     request: &Request<'_>,
     caller: &Caller,
 ) -> Result<Plan, Error> {
-    let position = match request.extension("after") {
+    let position = position(arguments, request)?;
+    let (select, pace) = (compile::select(arguments)?, compile::pace(arguments)?);
+    let projection = Arc::new(compile::result(field, caller.resume));
+    Ok(Plan { select, projection, position, pace, uses: None })
+}
+
+/// A typed topic.
+pub fn typed_plan(
+    types: &Types,
+    topic: &TypedTopic,
+    field: &Selected,
+    arguments: &Arguments<'_>,
+    request: &Request<'_>,
+    caller: &Caller,
+) -> Result<Plan, Error> {
+    let position = position(arguments, request)?;
+    let (filters, pace) = (topic.filters(arguments)?, compile::pace(arguments)?);
+    let (select, tested) = compile::typed_select(types, topic, filters, arguments)?;
+    let projection = Arc::new(compile::typed_result(field, caller.resume));
+    let uses = Some(Arc::new(shapes::uses(types, topic, &field.selection, &tested)));
+    Ok(Plan { select, projection, position, pace, uses })
+}
+
+fn position(arguments: &Arguments<'_>, request: &Request<'_>) -> Result<Position, Error> {
+    match request.extension("after") {
         Some(json) => {
             let text = raw::string(json).ok_or_else(|| {
                 let message = "`extensions.after` must be a cursor, which is a string";
                 Error::new(Code::BadCursor, message).with("argument", "after")
             })?;
-            compile::after(&text)?
+            compile::after(&text)
         }
-        None => compile::position(arguments)?,
-    };
-    let (select, pace) = (compile::select(arguments)?, compile::pace(arguments)?);
-    let projection = Arc::new(compile::result(field, caller.resume));
-    Ok(Plan { select, projection, position, pace })
+        None => compile::position(arguments),
+    }
 }
 
 /// Every field but `messages`.

@@ -6,14 +6,19 @@ mod operations;
 mod oracle;
 
 mod publishes;
+mod typed;
+mod typed_filters;
+mod typed_oracle;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 
+use super::definition::Definition;
 use super::limits::Limits;
 use super::request::Request;
+use super::sdl::model::Model;
 use super::{Caller, Options, Schema, Started, error};
 use crate::broker::directory::{ConnectionPage, ConnectionReport, Directory};
 use crate::broker::{self, Base, Broker, Options as BrokerOptions};
@@ -59,12 +64,17 @@ impl Fixture {
     }
 
     fn with(limits: Limits) -> Self {
+        Self::of(&Model::default(), limits)
+    }
+
+    fn of(model: &Model, limits: Limits) -> Self {
+        let definition = Definition::new(model).unwrap();
         let options = BrokerOptions {
             publishes_per_second_max: 0,
             shards: 1,
             payload_bytes_max: 1000,
             encodings_bytes: 1 << 20,
-            topic_rules: Vec::new(),
+            topic_rules: definition.typed.topic_rules(),
             node: "n1".into(),
         };
         let base = Base::new(&options, Instant::now());
@@ -85,7 +95,7 @@ impl Fixture {
             persisted_bytes: 1 << 20,
             shown_limits: Json::parse(r#"{"query_depth":12}"#).unwrap(),
         };
-        let schema = Schema::new(broker, Arc::new(OneConnection), &options).unwrap();
+        let schema = Schema::new(broker, Arc::new(OneConnection), definition, &options);
         let caller = Caller {
             connection: "c1".into(),
             subject: Some("ann".into()),

@@ -4,6 +4,7 @@ use async_graphql::parser::types::{
     self as ast, BaseType, FieldDefinition, InputValueDefinition, ServiceDocument, TypeKind,
     TypeSystemDefinition,
 };
+use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue, Value as Literal};
 use rustc_hash::FxHashMap;
 
@@ -17,7 +18,7 @@ pub struct Types {
 }
 
 /// Index of a named type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TypeId(usize);
 
 /// A type with its name.
@@ -37,9 +38,11 @@ pub enum Kind {
     /// One of these names.
     Enum(Box<[Box<str>]>),
     /// An input object.
-    Input(Box<[Input]>),
+    Input(Inputs),
     /// An object of the output.
     Object(FxHashMap<Box<str>, Field>),
+    /// One of these objects.
+    Union(Box<[TypeId]>),
 }
 
 /// How a scalar's values look.
@@ -51,6 +54,8 @@ pub enum Scalar {
     Float,
     /// `String`, and scalars of ours that are written as strings.
     String,
+    /// `DateTime`: RFC 3339, kept in UTC to the microsecond.
+    DateTime,
     /// `Boolean`
     Boolean,
     /// `ID`: a string or an integer.
@@ -75,6 +80,15 @@ pub enum Shape {
     Named(TypeId),
     /// A list.
     List(Box<Type>),
+}
+
+/// The fields of an input object.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The fields in order.
+    pub fields: Box<[Input]>,
+    /// `@oneOf`: exactly one is given, and it is not null.
+    pub is_one_of: bool,
 }
 
 /// An argument, or a field of an input object.
@@ -155,7 +169,7 @@ impl Types {
     pub fn field(&self, parent: TypeId, name: &str) -> Option<&Field> {
         match &self.named(parent).kind {
             Kind::Object(fields) => fields.get(name),
-            Kind::Scalar(_) | Kind::Enum(_) | Kind::Input(_) => None,
+            Kind::Scalar(_) | Kind::Enum(_) | Kind::Input(_) | Kind::Union(_) => None,
         }
     }
 
@@ -171,22 +185,38 @@ impl Types {
     fn kind(&self, definition: &ast::TypeDefinition) -> Result<Kind, SchemaError> {
         match &definition.kind {
             TypeKind::Scalar => Ok(Kind::Scalar(match definition.name.node.as_str() {
-                "DateTime" | "Cursor" => Scalar::String,
+                "Cursor" => Scalar::String,
+                "DateTime" => Scalar::DateTime,
                 _ => Scalar::Json,
             })),
             TypeKind::Enum(values) => {
                 let names = values.values.iter().map(|value| value.node.value.node.as_str().into());
                 Ok(Kind::Enum(names.collect()))
             }
-            TypeKind::InputObject(input) => Ok(Kind::Input(self.inputs(
-                definition.name.node.as_str(),
-                input.fields.iter().map(|field| &field.node),
-            )?)),
+            TypeKind::InputObject(input) => {
+                let owner = definition.name.node.as_str();
+                let fields = input.fields.iter().map(|field| &field.node);
+                let mut directives = definition.directives.iter();
+                Ok(Kind::Input(Inputs {
+                    fields: self.inputs(owner, fields)?,
+                    is_one_of: directives.any(|d| d.node.name.node.as_str() == "oneOf"),
+                }))
+            }
             TypeKind::Object(object) => {
                 let fields = object.fields.iter().map(|field| self.object_field(&field.node));
                 Ok(Kind::Object(fields.collect::<Result<_, _>>()?))
             }
-            TypeKind::Interface(_) | TypeKind::Union(_) => {
+            TypeKind::Union(union) => {
+                let member = |name: &Positioned<Name>| {
+                    self.find(&name.node).ok_or_else(|| SchemaError::UnknownType {
+                        name: name.node.to_string(),
+                        owner: definition.name.node.to_string(),
+                        position: name.pos,
+                    })
+                };
+                Ok(Kind::Union(union.members.iter().map(member).collect::<Result<_, _>>()?))
+            }
+            TypeKind::Interface(_) => {
                 let name = definition.name.node.to_string();
                 Err(SchemaError::Abstract { name, position: definition.name.pos })
             }
@@ -214,11 +244,7 @@ impl Types {
         inputs.map(input).collect()
     }
 
-    fn declared(
-        &self,
-        owner: &str,
-        ty: &async_graphql::Positioned<ast::Type>,
-    ) -> Result<Type, SchemaError> {
+    fn declared(&self, owner: &str, ty: &Positioned<ast::Type>) -> Result<Type, SchemaError> {
         self.resolve(&ty.node).ok_or_else(|| SchemaError::UnknownType {
             name: ty.node.to_string(),
             owner: owner.to_owned(),

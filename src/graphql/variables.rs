@@ -5,13 +5,13 @@ use async_graphql_value::Value as Literal;
 use serde_json::value::RawValue;
 
 use super::error::{Error, Segment};
-use super::input::{Coercion, Fault, Source, Value};
+use super::input::{Coercion, Fault, Payload, Source, Value};
 use super::raw;
 use super::types::{Type, Types};
 
 /// What an operation says of a variable.
 #[derive(Debug)]
-pub struct Definition {
+pub struct Declaration {
     /// The name, without `$`.
     pub name: Box<str>,
     /// The type.
@@ -20,8 +20,9 @@ pub struct Definition {
     pub ty_text: Box<str>,
     /// The value when none is given.
     pub default: Option<Literal>,
-    /// It is published as a payload, or as a part of one.
-    pub is_payload: bool,
+    /// Where it stands in the arguments of a field of the root, if it does, and what of them is
+    /// published.
+    pub place: Option<(Vec<Segment>, Payload)>,
     /// Where it is declared.
     pub position: Pos,
 }
@@ -37,7 +38,7 @@ impl<'a> Variables<'a> {
     /// The variables that a request gives, or everything that is wrong with them.
     pub fn coerce(
         types: &'a Types,
-        definitions: &'a [Definition],
+        definitions: &'a [Declaration],
         given: Option<&'a RawValue>,
     ) -> Result<Self, Vec<Error>> {
         let given = given.map(raw::object).unwrap_or_default();
@@ -50,7 +51,7 @@ impl<'a> Variables<'a> {
                 Some(source) => {
                     let mut coercion = Coercion::new(types, NONE);
                     values.push((&*definition.name, coercion.value(&definition.ty, source)));
-                    errors.extend(coercion.finish().iter().map(|fault| wrong(definition, fault)));
+                    errors.extend(wrong(definition, coercion.finish()));
                 }
                 None if definition.ty.required => errors.push(missing(definition)),
                 None => {}
@@ -65,16 +66,25 @@ impl<'a> Variables<'a> {
     }
 }
 
-fn wrong(definition: &Definition, fault: &Fault) -> Error {
+fn wrong(definition: &Declaration, faults: Vec<Fault>) -> impl Iterator<Item = Error> {
     let name = &definition.name;
-    let place =
-        if fault.path.is_empty() { String::new() } else { format!(" at {}", at(name, fault)) };
-    let message = format!(r#"Variable "${name}" got an invalid value{place}: {}"#, fault.message);
-    fault.error(name, definition.is_payload, message).at(definition.position)
+    let (place, payload) = match &definition.place {
+        Some((place, payload)) => (place.as_slice(), payload),
+        None => ([].as_slice(), &Payload::Named),
+    };
+    let faults = faults.into_iter().map(|fault| {
+        let within =
+            if fault.path.is_empty() { String::new() } else { format!(" at {}", at(name, &fault)) };
+        let sentence =
+            format!(r#"Variable "${name}" got an invalid value{within}: {}"#, fault.message);
+        ([place, &fault.path].concat(), fault.message, sentence)
+    });
+    let errors = payload.errors(name, faults.collect());
+    errors.into_iter().map(|error| error.at(definition.position))
 }
 
-fn missing(definition: &Definition) -> Error {
-    let Definition { name, ty_text, .. } = definition;
+fn missing(definition: &Declaration) -> Error {
+    let Declaration { name, ty_text, .. } = definition;
     let message = format!(r#"Variable "${name}" of required type "{ty_text}" was not provided."#);
     Error::argument(name, message).at(definition.position)
 }

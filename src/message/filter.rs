@@ -89,6 +89,12 @@ impl Filters {
     }
 }
 
+impl From<Filter> for Filters {
+    fn from(filter: Filter) -> Self {
+        Self([filter].into())
+    }
+}
+
 impl<'a> IntoIterator for &'a Filters {
     type Item = &'a Filter;
     type IntoIter = std::slice::Iter<'a, Filter>;

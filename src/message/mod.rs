@@ -6,6 +6,7 @@
 pub mod cursor;
 pub mod filter;
 pub mod json;
+pub mod template;
 pub mod time;
 pub mod topic;
 

@@ -4,9 +4,12 @@
 //! Knows nothing of: GraphQL documents, engines, feeds, sockets.
 
 pub mod condition;
+mod key;
 pub mod number;
 pub mod pointer;
 pub mod projection;
+pub mod shape;
+pub mod tree;
 
 use std::sync::Arc;
 
@@ -28,15 +31,32 @@ pub struct Plan {
     pub position: Position,
     /// How often.
     pub pace: Pace,
+    /// What a typed subscription relies on; `None` for a generic one.
+    pub uses: Option<Arc<Uses>>,
 }
 
-/// Which messages: any of the filters matches the topic, and the condition holds.
+/// What a typed subscription relies on: it can be served for as long as the types say the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Uses {
+    /// The type of its messages.
+    pub ty: Box<str>,
+    /// The template of the type's topics.
+    pub template: Box<str>,
+    /// What its selection and its condition use: coordinates such as `Quote.bid` with their types,
+    /// such as `Float!`.
+    pub fields: Box<[(Box<str>, Box<str>)]>,
+}
+
+/// Which messages: any of the filters matches the topic, the payload fits where it has to, and the
+/// condition holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Select {
     /// Topics.
     pub filters: Filters,
     /// Test of the payload.
     pub condition: Option<Arc<Condition>>,
+    /// Only messages that fit the type of their topic.
+    pub typed: bool,
 }
 
 /// Where a subscription begins.

@@ -31,6 +31,11 @@ impl Pointer {
         keys.map(Self).ok_or_else(|| PointerError::Escape(quoted()))
     }
 
+    /// A pointer along these keys, as they are.
+    pub fn of(keys: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        Self(keys.into_iter().map(Into::into).collect())
+    }
+
     /// The value that it points to (RFC 6901, section 4).
     pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(value, |value, key| match value {
@@ -93,6 +98,12 @@ mod tests {
         for missing in ["/foo/2", "/foo/00", "/foo/-", "/foo/+0", "/x", "/foo/0/1"] {
             assert_eq!(Pointer::parse(missing).unwrap().find(&document), None, "{missing}");
         }
+    }
+
+    #[test]
+    fn keys_need_no_escapes() {
+        assert_eq!(Pointer::of(["a/b", "~", "0"]), Pointer::parse("/a~1b/~0/0").unwrap());
+        assert_eq!(Pointer::of([""; 0]), Pointer::parse("").unwrap());
     }
 
     #[test]

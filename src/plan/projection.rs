@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::OnceLock;
 
+use super::tree::Tree;
 use crate::message::Message;
 use crate::message::cursor::Cursor;
 
@@ -21,6 +22,8 @@ pub enum Piece {
     Text(Box<str>),
     /// A value of the message.
     Field(Field),
+    /// A selection over the payload.
+    Payload(Tree),
 }
 
 /// The fields of the type `Message`.
@@ -82,6 +85,7 @@ impl Projection {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Piece::Field(field) => field.write(message, &mut out),
+                Piece::Payload(tree) => tree.write(message, &mut out),
             }
         }
         let data_end = out.len();
@@ -141,7 +145,7 @@ fn extensions(cursor: Option<Cursor>, dropped: u64, out: &mut Vec<u8>) {
 }
 
 impl Field {
-    fn write(self, message: &Message, out: &mut Vec<u8>) {
+    pub(super) fn write(self, message: &Message, out: &mut Vec<u8>) {
         match self {
             Self::Topic => write_string(message.topic.as_str(), out),
             Self::Cursor => write_plain(&message.cursor, out),

@@ -110,7 +110,7 @@ async fn publish(
     let text = incoming::body(app, request).await?;
     let payload: &RawValue = serde_json::from_str(&text).map_err(|error| {
         let message = format!("the body is the payload, and it is not JSON: {error}");
-        errors(&to_json(&[Error::payload(&[], "is not JSON", message)]))
+        errors(&to_json(&[Error::payload(&[(Vec::new(), "is not JSON".to_owned())], message)]))
     })?;
     let variables = Variables { topic, payload, key, headers, id, if_last };
     // Cannot fail: texts, and JSON that was checked.

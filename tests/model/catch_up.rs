@@ -177,7 +177,8 @@ impl World {
 
     fn subscribe(&mut self, filter: usize, back: u64, kind: Kind) {
         let filters = FILTERS[filter].iter().map(|text| Filter::parse(text).unwrap());
-        let select = Select { filters: Filters::new(filters).unwrap(), condition: None };
+        let select =
+            Select { filters: Filters::new(filters).unwrap(), condition: None, typed: false };
         let projection = Projection::new([Piece::Text("{\"data\":{}".into())], false);
         let feed = Arc::new(self.broker.feed(select, &projection));
         let head = self.published.len() as u64;

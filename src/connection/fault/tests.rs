@@ -16,6 +16,8 @@ use crate::connection::socket::Stream;
 use crate::connection::{Options, Upgraded};
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
+use crate::graphql::definition::Definition;
+use crate::graphql::sdl::model::Model;
 use crate::graphql::{self, Schema};
 use crate::message::cursor::Epoch;
 use crate::message::json::Json;
@@ -55,7 +57,12 @@ fn seed() -> Seed {
         persisted_bytes: 1000,
         shown_limits: Json::from_value(&serde_json::Value::Null),
     };
-    let schema = Schema::new(broker.clone(), registry.clone(), &graphql).unwrap();
+    let schema = Schema::new(
+        broker.clone(),
+        registry.clone(),
+        Definition::new(&Model::default()).unwrap(),
+        &graphql,
+    );
     let minute = Duration::from_mins(1);
     let options = Options {
         echo: false,

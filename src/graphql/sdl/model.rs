@@ -2,7 +2,7 @@
 
 use async_graphql::parser::types::Type;
 
-use crate::broker::topics::Overflow;
+use crate::broker::rules::Overflow;
 use crate::engine::retention::Keep;
 use crate::message::template::Template;
 

@@ -145,7 +145,11 @@ fn wrong_arguments_say_which() {
         (r#"topics: ["a", ">.b"]"#, "BAD_FILTER", ""),
         ("topics: []", "BAD_ARGUMENT", "topics"),
         (r#"topics: "a", after: "1-1", last: 1"#, "BAD_ARGUMENT", "last"),
-        (r#"topics: "a", since: "x", snapshot: true"#, "BAD_ARGUMENT", "snapshot"),
+        (
+            r#"topics: "a", since: "2001-01-01T00:00:00Z", snapshot: true"#,
+            "BAD_ARGUMENT",
+            "snapshot",
+        ),
         (r#"topics: "a", last: -1"#, "BAD_ARGUMENT", "last"),
         (r#"topics: "a", since: "yesterday""#, "BAD_ARGUMENT", "since"),
         (r#"topics: "a", after: "nonsense""#, "BAD_CURSOR", "after"),
