@@ -8,7 +8,8 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 use tidings::config::fault::{Fault, Faults, Place};
 use tidings::config::keys::KEYS;
-use tidings::config::{Config, Flag, units};
+use tidings::config::{Config, Flag};
+use tidings::message::units;
 
 thread_local! {
     /// The file that is read: there is no other way in for TOML.

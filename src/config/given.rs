@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fault::{Fault, Place};
-use super::units;
+use crate::message::units;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]

@@ -10,7 +10,6 @@ mod given;
 pub mod keys;
 mod slot;
 mod topics;
-pub mod units;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::error::{Code, Error, Segment};
-use super::input::{Coercion, Fault, Payload, Source, Value};
+use super::fault::{Fault, Payload};
+use super::input::{Coercion, Source, Value};
 use super::select::Selected;
 use super::types::{Field, Types};
 use super::variables::Variables;

@@ -30,14 +30,14 @@ pub fn typed_select(
     topic: &TypedTopic,
     filters: Filters,
     arguments: &Arguments<'_>,
-) -> Result<(Select, Vec<(TypeId, Box<str>)>), Error> {
+) -> Result<(Select, filter::Tested), Error> {
     let mut compiler = filter::Compiler::new(types);
     let condition = match arguments.get("where") {
         Some(filter) => Condition::new(compiler.object(topic.object, filter)?),
         None => None,
     };
     let select = Select { filters, condition: condition.map(Arc::new), typed: true };
-    Ok((select, compiler.fields))
+    Ok((select, compiler.tested))
 }
 
 /// Which messages: the arguments `topics` and, where the field has it, `where`.

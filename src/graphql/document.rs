@@ -14,7 +14,7 @@ use quick_cache::sync::Cache;
 
 use super::definition::Definition;
 use super::error::{Code, Error, Segment};
-use super::input::Payload;
+use super::fault::Payload;
 use super::limits::{self, Limits};
 use super::positions;
 use super::select::{self, Collector};

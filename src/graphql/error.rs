@@ -161,7 +161,7 @@ impl Error {
     pub fn payload(faults: &[(Vec<Segment>, String)], message: impl Into<String>) -> Self {
         let mut message = message.into();
         if faults.len() > 1 {
-            message.push_str(&format!(" (and {} more)", faults.len() - 1));
+            message = format!("{message} (and {} more)", faults.len() - 1);
         }
         // Cannot fail: strings and numbers.
         let json = |path: &[Segment]| serde_json::to_value(path).unwrap_or_default();

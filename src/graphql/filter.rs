@@ -18,8 +18,11 @@ pub struct Compiler<'a> {
     /// Tests so far: a document of a megabyte must not become a test of a megabyte.
     tests: usize,
     /// Fields of objects that were tested.
-    pub fields: Vec<(TypeId, Box<str>)>,
+    pub tested: Tested,
 }
+
+/// Fields of objects.
+pub type Tested = Vec<(TypeId, Box<str>)>;
 
 /// Where a value is in the payload, or in an element of a list.
 type Path = Vec<Box<str>>;
@@ -30,7 +33,7 @@ const TESTS_MAX: usize = 100;
 impl<'a> Compiler<'a> {
     /// A compiler of filters over these types.
     pub fn new(types: &'a Types) -> Self {
-        Self { types, tests: 0, fields: Vec::new() }
+        Self { types, tests: 0, tested: Vec::new() }
     }
 
     /// The filter of an object.
@@ -54,7 +57,7 @@ impl<'a> Compiler<'a> {
                 "isNull" => is_null(path, given)?,
                 field => match self.types.field(object, field).map(|field| &field.ty) {
                     Some(ty) => {
-                        self.fields.push((object, field.into()));
+                        self.tested.push((object, field.into()));
                         path.push(field.into());
                         let expression = self.value_at(ty, field, given, path)?;
                         path.pop();
@@ -187,6 +190,9 @@ fn pointer(path: &Path) -> Pointer {
 }
 
 fn json(value: &Value<'_>) -> Json {
+    if let Value::Json(json) = value {
+        return json.to_value();
+    }
     let mut text = String::new();
     raw::write_value(value, &mut text);
     // What has been coerced is JSON.

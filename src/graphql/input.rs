@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use super::error::{Error, Segment};
+use super::error::Segment;
+use super::fault::Fault;
 use super::raw;
 use super::types::{Input, Inputs, Kind, Scalar, Shape, Type, TypeId, Types};
 use super::variables::Variables;
@@ -45,73 +46,6 @@ pub enum Source<'a> {
     Literal(&'a Literal),
     /// JSON.
     Json(&'a RawValue),
-}
-
-/// Something that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Where inside the value.
-    pub path: Vec<Segment>,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-/// What of the arguments of a field is published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload {
-    /// What is called `payload`, if anything.
-    Named,
-    /// The argument of this name.
-    Argument(Box<str>),
-    /// The items of the argument of this name.
-    Items(Box<str>),
-}
-
-impl Payload {
-    /// The part of a path from a field's arguments on that lies within a payload.
-    fn within<'p>(&self, path: &'p [Segment]) -> Option<&'p [Segment]> {
-        let is_key =
-            |segment: &Segment, name: &str| matches!(segment, Segment::Key(key) if **key == *name);
-        match self {
-            Self::Named => {
-                let at = path.iter().position(|segment| is_key(segment, "payload"))?;
-                path.get(at + 1..)
-            }
-            Self::Argument(name) => is_key(path.first()?, name).then(|| &path[1..]),
-            Self::Items(name) => {
-                let inside = is_key(path.first()?, name).then(|| &path[1..])?;
-                match inside {
-                    [Segment::Index(_), inside @ ..] => Some(inside),
-                    whole => Some(whole),
-                }
-            }
-        }
-    }
-
-    /// The errors that these faults are, each with its sentence and its path from the arguments
-    /// on: those within a payload are one error with all of them.
-    pub fn errors(
-        &self,
-        argument: &str,
-        faults: Vec<(Vec<Segment>, String, String)>,
-    ) -> Vec<Error> {
-        let mut errors = Vec::new();
-        let mut first = None;
-        let mut within = Vec::new();
-        for (path, message, sentence) in faults {
-            match self.within(&path) {
-                Some(inside) => {
-                    within.push((inside.to_vec(), message));
-                    first.get_or_insert((errors.len(), sentence));
-                }
-                None => errors.push(Error::argument(argument, sentence)),
-            }
-        }
-        if let Some((place, sentence)) = first {
-            errors.insert(place, Error::payload(&within, sentence).with("argument", argument));
-        }
-        errors
-    }
 }
 
 /// One coercion: what it may look up, where it is, and what it has found.
@@ -220,7 +154,6 @@ impl<'a> Coercion<'a> {
     fn named(&mut self, id: TypeId, source: Source<'a>) -> Value<'a> {
         let types = self.types;
         let named = types.named(id);
-        let mut right = String::new();
         let value = match &named.kind {
             Kind::Scalar(Scalar::Json) => match self.json(source) {
                 Ok(json) => Some(Value::Json(json)),
@@ -229,15 +162,9 @@ impl<'a> Coercion<'a> {
                     return Value::Null;
                 }
             },
-            Kind::Scalar(scalar) => {
-                if *scalar == Scalar::DateTime {
-                    right = "; write it by RFC 3339, as in \"2026-11-21T14:30:00Z\"".to_owned();
-                }
-                scalar_value(*scalar, source)
-            }
+            Kind::Scalar(scalar) => scalar_value(*scalar, source),
             Kind::Enum(values) => {
                 let is_one = |name: &str| values.iter().any(|one| **one == *name);
-                right = format!("; it must be one of {}", values.join(", "));
                 enum_name(source).filter(|name| is_one(name)).map(Value::Text)
             }
             Kind::Input(declared) => fields_of(source).map(|given| {
@@ -248,7 +175,8 @@ impl<'a> Coercion<'a> {
             Kind::Object(_) | Kind::Union(_) => None,
         };
         value.unwrap_or_else(|| {
-            self.fault(&format!("{} cannot represent {}{right}", named.name, source.excerpt()));
+            let (name, right) = (&named.name, right(&named.kind));
+            self.fault(&format!("{name} cannot represent {}{right}", source.excerpt()));
             Value::Null
         })
     }
@@ -313,6 +241,17 @@ fn fields_of<'a>(source: Source<'a>) -> Option<Vec<(Cow<'a, str>, Source<'a>)>> 
             Some(fields.map(|(name, value)| (name, Source::Json(value))).collect())
         }
         Source::Literal(_) | Source::Json(_) => None,
+    }
+}
+
+/// What would be right, where the type's name does not say it.
+fn right(kind: &Kind) -> String {
+    match kind {
+        Kind::Enum(values) => format!("; it must be one of {}", values.join(", ")),
+        Kind::Scalar(Scalar::DateTime) => {
+            "; write it by RFC 3339, as in \"2026-11-21T14:30:00Z\"".to_owned()
+        }
+        Kind::Scalar(_) | Kind::Input(_) | Kind::Object(_) | Kind::Union(_) => String::new(),
     }
 }
 

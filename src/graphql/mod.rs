@@ -16,6 +16,7 @@ pub mod compile;
 pub mod definition;
 pub mod document;
 pub mod entities;
+pub mod fault;
 pub mod filter;
 pub mod input;
 pub mod mutation;

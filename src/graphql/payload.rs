@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::error::{Error, Segment};
-use super::input::{Coercion, Fault, Source, Value};
+use super::fault::Fault;
+use super::input::{Coercion, Source, Value};
 use super::raw;
 use super::typed::TypedTopic;
 use super::types::Types;
@@ -34,7 +35,7 @@ pub fn of_input(typed: &TypedTopic, input: &Value<'_>) -> Result<Checked, Error>
         return Err(Error::payload(&[(Vec::new(), "must be an object".into())], "no payload"));
     };
     let topic = typed.topic(fields).map_err(|fault| refused(typed, vec![fault]))?;
-    Ok(checked(typed, topic, input, fields))
+    checked(typed, topic, input, fields)
 }
 
 /// The payload that is published to a topic of this type without its name.
@@ -60,7 +61,7 @@ pub fn of_json(
     if !contradictions.is_empty() {
         return Err(refused(typed, contradictions));
     }
-    Ok(checked(typed, topic, &value, fields))
+    checked(typed, topic, &value, fields)
 }
 
 fn checked(
@@ -68,10 +69,11 @@ fn checked(
     topic: Topic,
     value: &Value<'_>,
     fields: &[(&str, Value<'_>)],
-) -> Checked {
+) -> Result<Checked, Error> {
+    let key = typed.key(fields).map_err(|fault| refused(typed, vec![fault]))?;
     let mut text = String::new();
     raw::write_value(value, &mut text);
-    Checked { topic, payload: Json::from_made(text), key: typed.key(fields) }
+    Ok(Checked { topic, payload: Json::from_made(text), key })
 }
 
 fn refused(typed: &TypedTopic, faults: Vec<Fault>) -> Error {

@@ -14,12 +14,13 @@ use super::input::Value;
 use super::node::{Node, Outcome, respond};
 use super::payload::{self, Checked};
 use super::select::Selection;
-use super::typed::TypedTopic;
+use super::typed::{KEY_BYTES_MAX, TypedTopic};
 use super::{Served, Services};
 use crate::broker::Broker;
 use crate::broker::admission::Client;
 use crate::engine::{Error as EngineError, IfLast, Publish, Reply};
 use crate::message::cursor::Cursor;
+use crate::message::json::Json as Text;
 use crate::message::{Draft, Receipt};
 
 /// A mutation that is nothing but publishes. Nothing has been published yet.
@@ -275,11 +276,7 @@ impl Publisher<'_> {
         Ok(Publish { draft: Draft { topic, payload, key, headers }, id, if_last })
     }
 
-    fn check_bytes(
-        self,
-        payload: &crate::message::json::Json,
-        arguments: &Arguments<'_>,
-    ) -> Result<(), Error> {
+    fn check_bytes(self, payload: &Text, arguments: &Arguments<'_>) -> Result<(), Error> {
         let headers = arguments.json("headers").map_or(0, |headers| headers.as_str().len());
         Ok(self.broker.check_payload(payload.as_str().len() + headers)?)
     }
@@ -294,13 +291,12 @@ impl From<Result<Publish, Error>> for Prepared {
     }
 }
 
-/// Keys and ids are remembered longer than their messages, so they are no place for data.
+/// Ids are remembered as long as keys.
 fn short(name: &str, arguments: &Arguments<'_>) -> Result<Option<Box<str>>, Error> {
-    const BYTES_MAX: usize = 255;
     let Some(text) = arguments.text(name) else { return Ok(None) };
-    if text.len() > BYTES_MAX {
+    if text.len() > KEY_BYTES_MAX {
         let bytes = text.len();
-        let message = format!("`{name}` has {bytes} bytes; at most {BYTES_MAX} are allowed");
+        let message = format!("`{name}` has {bytes} bytes; at most {KEY_BYTES_MAX} are allowed");
         return Err(Error::argument(name, message));
     }
     Ok(Some(text.into()))

@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 
 use super::arguments::Arguments;
 use super::error::{Code, Error, Segment};
-use super::input::{Fault, Payload, Value};
+use super::fault::{Fault, Payload};
+use super::input::Value;
 use super::sdl::derive;
 use super::sdl::model::Model;
 use super::sdl::names::Names;
@@ -27,10 +28,13 @@ use crate::message::topic::Topic;
 pub struct Typed {
     topics: Box<[TypedTopic]>,
     by_topic: Trie<usize>,
-    by_field: FxHashMap<Box<str>, SmallVec<[(OperationType, Role, usize); 2]>>,
+    by_field: FxHashMap<Box<str>, SmallVec<[Meaning; 2]>>,
     /// Types that routers ask for by a key.
     entities: Box<[usize]>,
 }
+
+/// What a field of a root means: the place is that of its typed topic.
+type Meaning = (OperationType, Role, usize);
 
 /// What a root field does with its typed topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct TypedTopic {
     keep: Option<Keep>,
 }
 
+/// Keys are remembered longer than their messages, so they are no place for data.
+pub const KEY_BYTES_MAX: usize = 255;
 /// Topics that one subscription may name by lists of values.
 const TOPICS_MAX: usize = 1000;
 
@@ -85,7 +91,7 @@ impl Typed {
                 object,
                 input: Type { required: true, shape: Shape::Named(input) },
                 template: topic.template.clone(),
-                names: Names::of(topic),
+                names: Names::of(&topic.stem),
                 keys: keys
                     .map(|key| key.fields.iter().map(|f| f.as_str().into()).collect())
                     .collect(),
@@ -218,9 +224,17 @@ impl TypedTopic {
     }
 
     /// The conflation key that a payload has by its type.
-    pub fn key(&self, fields: &[(&str, Value<'_>)]) -> Option<Box<str>> {
-        let key = self.key.as_deref()?;
-        token(value_of(fields, key)).map(Into::into)
+    pub fn key(&self, fields: &[(&str, Value<'_>)]) -> Result<Option<Box<str>>, Fault> {
+        let Some(name) = self.key.as_deref() else { return Ok(None) };
+        let key = token(value_of(fields, name)).ok_or_else(|| {
+            fault(name, "is the conflation key; only strings, numbers and booleans can be")
+        })?;
+        if key.len() > KEY_BYTES_MAX {
+            let message =
+                format!("is the conflation key, and has {} bytes, over {KEY_BYTES_MAX}", key.len());
+            return Err(fault(name, &message));
+        }
+        Ok(Some(key.into()))
     }
 
     /// The topics of a field whose arguments are lists of placeholder values.

@@ -5,7 +5,8 @@ use async_graphql_value::Value as Literal;
 use serde_json::value::RawValue;
 
 use super::error::{Error, Segment};
-use super::input::{Coercion, Fault, Payload, Source, Value};
+use super::fault::{Fault, Payload};
+use super::input::{Coercion, Source, Value};
 use super::raw;
 use super::types::{Type, Types};
 

@@ -9,6 +9,7 @@ pub mod json;
 pub mod template;
 pub mod time;
 pub mod topic;
+pub mod units;
 
 use cursor::Cursor;
 use json::Json;

@@ -30,7 +30,7 @@ use serde::Serialize;
 use super::Error;
 use super::address::Address;
 use super::output::print;
-use crate::config::units::{DURATION_FITS, parse_duration};
+use crate::message::units::{DURATION_FITS, parse_duration};
 use crate::websocket::deflate::offer::OFFER;
 use ceiling::{Ceiling, Request};
 use figures::{Figures, Sample};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use async_graphql::parser::types::{BaseType, Type};
 
-use super::filters;
-use super::model::{Enum, Field, Model, Object, Scalar, TypedTopic};
+use super::model::{Field, Model, Object, TypedTopic};
 use super::names::Names;
+use super::print::{described, each};
+use super::{filters, print};
 
 /// The generic schema, which is always there.
-const GENERIC: &str = include_str!("../../../schema/tidings.graphql");
+pub(super) const GENERIC: &str = include_str!("../../../schema/tidings.graphql");
 
 /// For whom the SDL is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +25,12 @@ pub enum Audience {
 
 /// The whole SDL.
 pub fn derive(model: &Model, audience: Audience) -> String {
-    let mut out = Text { audience, text: String::new(), roots: BTreeMap::new() };
+    let mut out = Derived { audience, types: String::new(), roots: BTreeMap::new() };
     for topic in &model.topics {
         out.topic(model, topic);
     }
-    model.scalars.iter().for_each(|scalar| out.scalar(scalar));
-    model.enums.iter().for_each(|one| out.one_enum(one));
-    for object in &model.objects {
-        out.object(model, object);
-        out.input(model, object);
-    }
-    out.text.push_str(&filters::of(model));
+    out.types.push_str(&print::types(model, audience));
+    out.types.push_str(&filters::of(model));
     out.entities(model);
     out.finish()
 }
@@ -52,28 +48,16 @@ pub fn entities(model: &Model) -> impl Iterator<Item = &TypedTopic> {
     })
 }
 
-/// A description for the line before; `indent` before each of its lines.
-pub(super) fn described(description: Option<&str>, indent: &str) -> String {
-    let Some(text) = description else { return String::new() };
-    let escaped = text.replace("\"\"\"", "\\\"\"\"");
-    let plain = !text.contains(['"', '\\', '\n', '\r']);
-    if plain {
-        return format!("{indent}\"{text}\"\n");
-    }
-    let lines = escaped.lines().map(|line| format!("{indent}{line}\n"));
-    format!("{indent}\"\"\"\n{}{indent}\"\"\"\n", lines.collect::<String>())
-}
-
-struct Text {
+struct Derived {
     audience: Audience,
-    text: String,
+    types: String,
     /// Fields of the roots by their names.
     roots: BTreeMap<&'static str, String>,
 }
 
-impl Text {
+impl Derived {
     fn finish(self) -> String {
-        let text = self.text;
+        let types = self.types;
         let roots = self.roots.iter();
         match self.audience {
             Audience::Clients => {
@@ -85,11 +69,11 @@ impl Text {
                     let end = sdl[start..].find("\n}").map_or(sdl.len(), |at| start + at + 1);
                     sdl.insert_str(end, fields);
                 }
-                format!("{sdl}\n{text}")
+                format!("{sdl}\n{types}")
             }
             Audience::Composition => {
-                let roots = roots.map(|(root, fields)| format!("\ntype {root} {{\n{fields}}}\n"));
-                format!("{LINK}{}{}{text}", shared(), roots.collect::<String>())
+                let roots = each(roots, |(root, fields)| format!("\ntype {root} {{\n{fields}}}\n"));
+                format!("{LINK}{}{roots}{types}", shared())
             }
         }
     }
@@ -100,7 +84,7 @@ impl Text {
 
     fn topic(&mut self, model: &Model, topic: &TypedTopic) {
         let Some(object) = model.object(&topic.object) else { return };
-        let names = Names::of(topic);
+        let names = Names::of(&topic.stem);
         let (ty, template) = (&topic.object, topic.template.as_str());
         let placeholders: Vec<(&str, String)> = topic
             .template
@@ -116,7 +100,7 @@ impl Text {
                 };
                 format!("    \"{doc}\"\n    {name}: {ty}\n")
             };
-            placeholders.iter().map(argument).collect()
+            each(&placeholders, argument)
         };
         let newest =
             if placeholders.is_empty() { String::new() } else { format!("(\n{}  )", each(false)) };
@@ -149,83 +133,7 @@ impl Text {
             described(Some(description), "  ")
         );
         self.root("Subscription", &subscription);
-        self.text.push_str(&format!(
-            "\n\"A page of `{ty}`, in log order.\"\ntype {ty}Connection {{\n  \
-             \"Messages with their cursors.\"\n  edges: [{ty}Edge!]!\n  \"Messages alone.\"\n  \
-             nodes: [{ty}!]!\n  \"Where this page stands.\"\n  pageInfo: PageInfo!\n}}\n\
-             \n\"A `{ty}` in a page.\"\ntype {ty}Edge {{\n  \"The message.\"\n  node: {ty}!\n  \
-             \"The message's cursor.\"\n  cursor: Cursor!\n}}\n"
-        ));
-    }
-
-    fn scalar(&mut self, scalar: &Scalar) {
-        let url = scalar.specified_by.as_ref();
-        let url = url.map(|url| format!(" @specifiedBy(url: {})", quoted(url)));
-        let line = format!(
-            "\n{}scalar {}{}{}\n",
-            described(scalar.description.as_deref(), ""),
-            scalar.name,
-            url.unwrap_or_default(),
-            self.federation(&scalar.federation)
-        );
-        self.text.push_str(&line);
-    }
-
-    fn one_enum(&mut self, one: &Enum) {
-        let values = one.values.iter().map(|value| {
-            let description = described(value.description.as_deref(), "  ");
-            format!("{description}  {}{}\n", value.name, deprecated(value.deprecated.as_deref()))
-        });
-        let text = format!(
-            "\n{}enum {}{} {{\n{}}}\n",
-            described(one.description.as_deref(), ""),
-            one.name,
-            self.federation(&one.federation),
-            values.collect::<String>()
-        );
-        self.text.push_str(&text);
-    }
-
-    fn object(&mut self, model: &Model, object: &Object) {
-        let mut directives = String::new();
-        if self.audience == Audience::Composition {
-            for key in &object.keys {
-                let fields = key.fields.join(" ");
-                let end = if key.is_resolvable { "" } else { ", resolvable: false" };
-                directives.push_str(&format!(" @key(fields: \"{fields}\"{end})"));
-            }
-        }
-        directives.push_str(&self.federation(&object.federation));
-        let field = |field: &Field| {
-            format!(
-                "{}  {}: {}{}{}\n",
-                described(field.description.as_deref(), "  "),
-                field.name,
-                field.ty,
-                deprecated(field.deprecated.as_deref()),
-                self.federation(&field.federation)
-            )
-        };
-        let mut fields: String = object.fields.iter().map(field).collect();
-        if model.topic(&object.name).is_some() {
-            fields.push_str("  \"The message that carried it.\"\n  _message: Message!\n");
-        }
-        let description = described(object.description.as_deref(), "");
-        let text = format!("\n{description}type {}{directives} {{\n{fields}}}\n", object.name);
-        self.text.push_str(&text);
-    }
-
-    fn input(&mut self, model: &Model, object: &Object) {
-        let one_of = if object.is_one_of { " @oneOf" } else { "" };
-        let field = |field: &Field| {
-            let ty = with_inputs(model, &field.ty);
-            format!("{}  {}: {ty}\n", described(field.description.as_deref(), "  "), field.name)
-        };
-        let fields: String = object.fields.iter().map(field).collect();
-        let name = &object.name;
-        self.text.push_str(&format!(
-            "\n\"What a `{name}` is published with.\"\ninput {name}Input{one_of} {{\n{fields}}}\n"
-        ));
+        self.types.push_str(&page(ty));
     }
 
     fn entities(&mut self, model: &Model) {
@@ -233,15 +141,9 @@ impl Text {
             return;
         }
         let names: Vec<&str> = entities(model).map(|topic| topic.object.as_str()).collect();
-        self.text.push_str(&format!("{ENTITIES}union _Entity = {}\n", names.join(" | ")));
+        self.types.push_str(ENTITIES);
+        self.types.extend(["union _Entity = ", &names.join(" | "), "\n"]);
         self.root("Query", ENTITY_FIELDS);
-    }
-
-    fn federation(&self, directives: &[String]) -> String {
-        match self.audience {
-            Audience::Clients => String::new(),
-            Audience::Composition => directives.iter().map(|one| format!(" {one}")).collect(),
-        }
     }
 }
 
@@ -272,22 +174,29 @@ pub(super) fn innermost(ty: &Type) -> &str {
     }
 }
 
-/// The type with inputs in place of objects.
-fn with_inputs(model: &Model, ty: &Type) -> String {
-    let mark = if ty.nullable { "" } else { "!" };
-    match &ty.base {
-        BaseType::List(item) => format!("[{}]{mark}", with_inputs(model, item)),
-        BaseType::Named(name) if model.object(name).is_some() => format!("{name}Input{mark}"),
-        BaseType::Named(name) => format!("{name}{mark}"),
-    }
-}
+/// The types of a page of this type.
+fn page(ty: &str) -> String {
+    format!(
+        r#"
+"A page of `{ty}`, in log order."
+type {ty}Connection {{
+  "Messages with their cursors."
+  edges: [{ty}Edge!]!
+  "Messages alone."
+  nodes: [{ty}!]!
+  "Where this page stands."
+  pageInfo: PageInfo!
+}}
 
-fn deprecated(reason: Option<&str>) -> String {
-    reason.map(|reason| format!(" @deprecated(reason: {})", quoted(reason))).unwrap_or_default()
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+"A `{ty}` in a page."
+type {ty}Edge {{
+  "The message."
+  node: {ty}!
+  "The message's cursor."
+  cursor: Cursor!
+}}
+"#
+    )
 }
 
 /// The types of the generic schema that typed topics refer to. Other subgraphs may have them as
@@ -304,7 +213,7 @@ fn shared() -> String {
         _ => format!("{line}\n"),
     };
     let blocks = GENERIC.split("\n\n").filter(is_needed);
-    blocks.map(|block| format!("\n{}", block.lines().map(share).collect::<String>())).collect()
+    each(blocks, |block| format!("\n{}", each(block.lines(), share)))
 }
 
 const SHARED: [&str; 6] = ["JSON", "DateTime", "Cursor", "Message", "Receipt", "PageInfo"];

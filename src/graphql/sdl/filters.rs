@@ -6,6 +6,7 @@ use async_graphql::parser::types::{BaseType, Type};
 
 use super::derive::innermost;
 use super::model::{Field, Model, Object};
+use super::print::each;
 
 /// The comparisons that a leaf allows beside those that all do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,7 @@ fn of_object(object: &Object, is_nested: bool) -> String {
         format!("  \"Tests `{}`.\"\n  {}: {}\n", field.name, field.name, name(&field.ty))
     };
     let is_null = if is_nested { IS_NULL } else { "" };
-    let fields: String = object.fields.iter().map(field).collect();
+    let fields = each(&object.fields, field);
     format!(
         "\n\"Tests a `{own}`. All that is given must hold.\"\ninput {own}Filter {{\n  \
          \"All of these hold.\"\n  and: [{own}Filter!]\n  \"One of these holds.\"\n  \
@@ -78,11 +79,9 @@ fn of_list(ty: &Type, item: &Type, model: &Model) -> String {
              ne: {value}\n  \"Equal to one of these.\"\n  in: [{value}!]\n"
         )
     };
-    format!(
-        "\n\"Tests a list.\"\ninput {} {{\n  \"An element passes.\"\n  any: {}\n{equal}{IS_NULL}}}\n",
-        name(ty),
-        name(item)
-    )
+    let (name, item) = (name(ty), name(item));
+    let any = format!("  \"An element passes.\"\n  any: {item}\n");
+    format!("\n\"Tests a list.\"\ninput {name} {{\n{any}{equal}{IS_NULL}}}\n")
 }
 
 /// The type of a value to compare with: no element has to be there.
@@ -100,9 +99,7 @@ fn of_leaf(model: &Model, leaf: &str) -> String {
          \"Equal to one of these.\"\n  in: [{leaf}!]\n{IS_NULL}"
     );
     if has_order {
-        for (name, doc) in ORDER {
-            fields.push_str(&format!("  \"{doc}\"\n  {name}: {leaf}\n"));
-        }
+        fields.push_str(&each(ORDER, |(name, doc)| format!("  \"{doc}\"\n  {name}: {leaf}\n")));
     }
     if has_text {
         fields.push_str(TEXT);

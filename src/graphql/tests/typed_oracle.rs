@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::dynamic::{
-    Field, FieldFuture, FieldValue, Object, ResolverContext, Scalar, Schema, TypeRef,
+    Field, FieldFuture, FieldValue, Object, ResolverContext, Scalar, Schema, SchemaBuilder, TypeRef,
 };
 use async_graphql::{Request as OracleRequest, Value as OracleValue, Variables};
 use futures_util::FutureExt;
@@ -199,7 +199,7 @@ fn oracle() -> Schema {
     let query = Object::new("Query").field(root);
     let schema = Schema::build("Query", None, None).register(query).register(Scalar::new("Any"));
     let objects = ["Quote", "Venue", "Leg"].map(object);
-    objects.into_iter().fold(schema, |schema, object| schema.register(object)).finish().unwrap()
+    objects.into_iter().fold(schema, SchemaBuilder::register).finish().unwrap()
 }
 
 /// Random items multiply.
