@@ -70,8 +70,8 @@ export class Client {
   /**
    * @param {string | URL} url
    * @param {{init?: () => object, onState?: (state: State) => void, parse?: (text: string) => any,
-   *   WebSocket?: typeof globalThis.WebSocket}} options `init` gives what `connection_init` carries,
-   *   asked for anew with every connection.
+   *   WebSocket?: typeof globalThis.WebSocket}} options `init` gives what `connection_init`
+   *   carries, asked for anew with every connection.
    */
   constructor(url, { init, onState, parse, WebSocket } = {}) {
     this.#url = url;
