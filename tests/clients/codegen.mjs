@@ -35,7 +35,8 @@ export async function generateClient(sdl, programs, folder) {
       ({ location, rawSDL, document: parse(rawSDL) })));
   const sections = await preset.buildGeneratesSection({
     baseOutputDir: `${folder}/`, schema, schemaAst: buildASTSchema(schema), documents,
-    config: { ...CONFIG }, presetConfig: {}, plugins: [], pluginMap: {}, pluginContext: {},
+    config: { ...CONFIG, importExtension: ".js" }, presetConfig: {},
+    plugins: [], pluginMap: {}, pluginContext: {},
     profiler: { run: (work) => work() },
   });
   await mkdir(folder, { recursive: true });

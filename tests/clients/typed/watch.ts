@@ -4,6 +4,7 @@ import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 import { print } from "graphql";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
+import type { QuoteInput } from "./gql/graphql.js";
 import { graphql } from "./gql/index.js";
 
 const Watch = graphql(`
@@ -48,9 +49,10 @@ async function ask<Data, Variables extends Record<string, unknown>>(
   throw new Error("completed without a result");
 }
 
-const level = { side: "BUY", price: 189.5, size: 100 } as const;
-const quote = { symbol: "BRK.B", ask: 189.6, session: "REGULAR", book: [level] } as const;
-for (const bid of [1, 189.5]) await ask(Publish, { quote: { ...quote, bid, last: "189.50" } });
+const book: QuoteInput["book"] = [{ side: "BUY", price: 189.5, size: 100 }];
+const quote: QuoteInput = { symbol: "BRK.B", bid: 1, ask: 189.6, session: "REGULAR", book };
+await ask(Publish, { quote });
+await ask(Publish, { quote: { ...quote, bid: 189.5, last: "189.50" } });
 
 const insert = { at: 0, text: "Minutes" };
 const edit = { document: "minutes", revision: 1, author: "ada", operations: [{ insert }] };
@@ -58,8 +60,8 @@ const written = await ask(Write, { edit });
 console.log(written.publishEdit.topic);
 
 for await (const { quote } of follow(Watch, { symbols: ["BRK.B"], above: 100 })) {
-  const spread: number = quote.book.reduce((sum, { price }) => sum + price, 0);
-  console.log(`${quote.symbol} ${quote.bid} ${quote.session} ${spread} ${quote._message.cursor}`);
+  const shares: number = quote.book.reduce((sum, { size }) => sum + size, 0);
+  console.log(`${quote.symbol} ${quote.bid} ${quote.session} ${shares} ${quote._message.cursor}`);
   break;
 }
 await client.dispose();
