@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tidings::engine::memory::{Memory, Options};
 use tidings::engine::retention::{Keep, Retention, Rule};
-use tidings::engine::{Engine, Limit, Publish, ReadFrom, Reply, Sink};
+use tidings::engine::{Bounds, Engine, Limit, Publish, ReadFrom, Reply, Sink};
 use tidings::message::cursor::{Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::json::Json;
@@ -61,9 +61,11 @@ fn engine(retention: &Retention) -> Arc<Memory> {
     let options = Options {
         epoch: Epoch::new(1),
         retention: retention.clone(),
-        memory_bytes: 512 << 20,
-        idempotency_window: Duration::from_mins(2),
-        idempotency_ids_max: 100_000,
+        bounds: Bounds {
+            memory_bytes: 512 << 20,
+            idempotency_window: Duration::from_mins(2),
+            idempotency_ids_max: 100_000,
+        },
         clock: Arc::new(now),
     };
     Memory::new(options, Arc::new(Nobody))

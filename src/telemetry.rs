@@ -12,12 +12,21 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry as Spans, reload};
 
 use crate::broker::Broker;
 use crate::broker::report::Stats;
 use crate::broker::stats::{Counters, HistogramSnapshot};
 use crate::config::{Log, LogFormat};
 use crate::server::Exposition;
+
+/// How severe a log line has to be; it can change while lines are written.
+#[derive(Debug, Clone)]
+pub struct LogLevel(reload::Handle<Targets, Spans>);
 
 /// A metric and where its values come from.
 struct Metric {
@@ -157,17 +166,33 @@ const METRICS: [Metric; 18] = [
     },
 ];
 
-/// Sends log lines to standard error from now on.
-pub fn start_log(log: &Log) {
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(log.level)
+/// Sends log lines to standard error from now on; the level can be changed.
+pub fn start_log(log: &Log) -> LogLevel {
+    let (filter, level) = reload::Layer::new(targets(log.level));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process keeps the first one's settings: tests do that.
     let _ = match log.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
+    LogLevel(level)
+}
+
+impl LogLevel {
+    /// Logs what is as severe as this from now on.
+    pub fn set(&self, level: LevelFilter) {
+        // Fails only where another start in this process had set up the log.
+        let _ = self.0.reload(targets(level));
+    }
+}
+
+/// What is logged: of the watch over files only what is an error, for it complains of folders that
+/// are gone, which is why they are watched.
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level).with_target("notify", level.min(LevelFilter::ERROR))
 }
 
 /// All metrics in the text format of `OpenMetrics` 1.0, each time it is called.

@@ -17,7 +17,7 @@ use tidings::broker::feed::ShardId;
 use tidings::broker::{Base, Broker, Next, Options as BrokerOptions};
 use tidings::engine::memory::{Memory, Options as MemoryOptions};
 use tidings::engine::retention::{Keep, Retention};
-use tidings::engine::{Engine, Publish};
+use tidings::engine::{Bounds, Engine, Publish};
 use tidings::graphql::definition::Definition;
 use tidings::graphql::limits::Limits;
 use tidings::graphql::request::Request;
@@ -207,9 +207,11 @@ fn broker() -> (Arc<Broker>, Arc<Memory>) {
     let memory = MemoryOptions {
         epoch: Epoch::new(1),
         retention: Retention { rules: Vec::new(), default: keep },
-        memory_bytes: 1 << 20,
-        idempotency_window: Duration::from_mins(2),
-        idempotency_ids_max: 100,
+        bounds: Bounds {
+            memory_bytes: 1 << 20,
+            idempotency_window: Duration::from_mins(2),
+            idempotency_ids_max: 100,
+        },
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());

@@ -11,6 +11,7 @@ pub mod handshake;
 pub mod inflate;
 pub mod json;
 pub mod messages;
+pub mod sdl;
 pub mod session;
 
 mod bytes;

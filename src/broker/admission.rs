@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -11,7 +13,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 /// The rate limits of this node.
 #[derive(Debug)]
 pub struct Admission {
-    publishes: Option<NonZeroU32>,
+    /// Publishes a second; 0 is no limit.
+    publishes: Arc<AtomicU32>,
     /// Clients without a connection of their own, by address.
     addresses: DashMap<IpAddr, Arc<Client>>,
 }
@@ -19,7 +22,16 @@ pub struct Admission {
 /// What one client has left of its rate.
 #[derive(Debug)]
 pub struct Client {
-    limit: Option<(NonZeroU32, DefaultDirectRateLimiter)>,
+    /// What holds for all clients now.
+    publishes: Arc<AtomicU32>,
+    bucket: ArcSwapOption<Bucket>,
+}
+
+/// What is left of one rate; another rate begins with a full one.
+#[derive(Debug)]
+struct Bucket {
+    most: NonZeroU32,
+    limiter: DefaultDirectRateLimiter,
 }
 
 /// The client publishes faster than it may.
@@ -37,18 +49,23 @@ pub struct TooFast {
 impl Admission {
     /// So many publishes a second for each client; 0 is no limit.
     pub fn new(publishes_per_second: u32) -> Self {
-        Self { publishes: NonZeroU32::new(publishes_per_second), addresses: DashMap::new() }
+        let publishes = Arc::new(AtomicU32::new(publishes_per_second));
+        Self { publishes, addresses: DashMap::new() }
+    }
+
+    /// Another rate, from now on and for all clients.
+    pub fn set_rate(&self, publishes_per_second: u32) {
+        self.publishes.store(publishes_per_second, Ordering::Relaxed);
     }
 
     /// A client with a connection of its own.
     pub fn connection(&self) -> Arc<Client> {
-        let limiter = |most| (most, RateLimiter::direct(Quota::per_second(most)));
-        Arc::new(Client { limit: self.publishes.map(limiter) })
+        Arc::new(Client { publishes: self.publishes.clone(), bucket: ArcSwapOption::empty() })
     }
 
     /// The client at an address: its requests share one rate.
     pub fn address(&self, address: IpAddr) -> Arc<Client> {
-        if self.publishes.is_none() {
+        if self.publishes.load(Ordering::Relaxed) == 0 {
             return self.connection();
         }
         self.addresses.entry(address).or_insert_with(|| self.connection()).clone()
@@ -63,21 +80,38 @@ impl Admission {
 impl Client {
     /// May the client publish once more now?
     pub fn admit(&self) -> Result<(), TooFast> {
-        let Some((most, limiter)) = &self.limit else { return Ok(()) };
-        limiter.check().map_err(|not_until| {
+        let Some(most) = NonZeroU32::new(self.publishes.load(Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        self.bucket(most).limiter.check().map_err(|not_until| {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             TooFast { most: most.get(), retry_ms }
         })
     }
 
+    /// Its bucket of this rate.
+    fn bucket(&self, most: NonZeroU32) -> Arc<Bucket> {
+        let is_of_rate = |bucket: &Arc<Bucket>| bucket.most == most;
+        let mut new = None;
+        loop {
+            let held = self.bucket.load_full();
+            if let Some(bucket) = held.clone().filter(is_of_rate) {
+                return bucket;
+            }
+            let new = new.get_or_insert_with(|| {
+                Arc::new(Bucket { most, limiter: RateLimiter::direct(Quota::per_second(most)) })
+            });
+            // Whoever comes first: requests of one address share it.
+            self.bucket.compare_and_swap(&held, Some(new.clone()));
+        }
+    }
+
     /// A full bucket is as good as a new one; asking takes nothing that matters, for the client
     /// is forgotten then.
     fn is_rested(&self) -> bool {
-        let full = |(most, limiter): &(NonZeroU32, DefaultDirectRateLimiter)| {
-            matches!(limiter.check_n(*most), Ok(Ok(())))
-        };
-        self.limit.as_ref().is_none_or(full)
+        let full = |bucket: &Arc<Bucket>| matches!(bucket.limiter.check_n(bucket.most), Ok(Ok(())));
+        self.bucket.load().as_ref().is_none_or(full)
     }
 }
 
@@ -117,5 +151,18 @@ mod tests {
     fn no_limit_is_no_limit() {
         let client = Admission::new(0).connection();
         assert!((0..10_000).all(|_| client.admit().is_ok()));
+    }
+
+    #[test]
+    fn another_rate_holds_for_those_who_are_there() {
+        let admission = Admission::new(0);
+        let clients = [admission.connection(), admission.address(Ipv4Addr::LOCALHOST.into())];
+        for (rate, most) in [(2, 2), (1, 1), (3, 3), (0, 1000)] {
+            admission.set_rate(rate);
+            for client in &clients {
+                assert!((0..most).all(|_| client.admit().is_ok()), "{rate}");
+                assert_eq!(client.admit().is_err(), rate > 0, "{rate}");
+            }
+        }
     }
 }

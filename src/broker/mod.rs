@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod catch_up;
+mod change;
 pub mod conflate;
 pub mod delivery;
 pub mod directory;
@@ -22,6 +23,7 @@ pub mod topics;
 pub mod trie;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use quick_cache::Weighter;
@@ -73,7 +75,8 @@ pub struct Broker {
     /// Told by shards that have caught up, to publishers who wait.
     room: Notify,
     started_at: Timestamp,
-    options: Options,
+    payload_bytes_max: AtomicUsize,
+    node: Arc<str>,
 }
 
 /// Events that may wait for one shard before publishers wait.
@@ -156,7 +159,8 @@ impl Broker {
             encodings: quick_cache::sync::Cache::with_weighter(items, weight, ByBytes),
             room: Notify::new(),
             started_at: now,
-            options,
+            payload_bytes_max: AtomicUsize::new(options.payload_bytes_max),
+            node: options.node,
         }
     }
 
@@ -175,7 +179,7 @@ impl Broker {
 
     /// Is a payload of so many bytes allowed?
     pub fn check_payload(&self, bytes: usize) -> Result<(), Error> {
-        let most = self.options.payload_bytes_max;
+        let most = self.payload_bytes_max.load(Ordering::Relaxed);
         if bytes > most { Err(Error::PayloadTooLarge { bytes, most }) } else { Ok(()) }
     }
 
@@ -305,11 +309,6 @@ impl Broker {
         self.topics.overflow(topic)
     }
 
-    /// From now on these rules hold, for topics already in use as well.
-    pub fn set_topic_rules(&self, rules: Vec<TopicRule>) {
-        self.topics.set_rules(rules);
-    }
-
     /// The queue of a shard.
     pub fn inbox(&self, shard: ShardId) -> Arc<delivery::Inbox> {
         self.feeds.inboxes()[shard.0].clone()
@@ -347,7 +346,7 @@ impl Broker {
 
     /// This node's name.
     pub fn node(&self) -> &Arc<str> {
-        &self.options.node
+        &self.node
     }
 
     /// When the broker was started.

@@ -89,7 +89,7 @@ mod tests {
             let topic = Topic::parse(&topic).unwrap();
             let expected = list.iter().position(|rule| rule.filter.matches(&topic));
             let rules = Rules::new(list);
-            let found = rules.find(&topic).map(|found| std::ptr::from_ref(found));
+            let found = rules.find(&topic).map(std::ptr::from_ref);
             prop_assert_eq!(found, expected.map(|place| std::ptr::from_ref(&rules.list[place])));
         }
     }

@@ -199,3 +199,28 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn new_rules_keep_the_rates() {
+        let (topics, start) = (Topics::new(Vec::new()), Instant::now());
+        let topic = Topic::parse("a.b").unwrap();
+        let before = topics.state(&topic, start);
+        before.rates.published.add(2, start);
+        let filter = Filter::parse("a.*").unwrap();
+        let overflow = Overflow::DropOldest;
+        topics.set_rules(vec![TopicRule { filter, overflow, presence: true, ty: None }]);
+        // An event that is under way still counts.
+        before.rates.published.add(1, start);
+        let after = topics.state(&topic, start);
+        assert_eq!(after.overflow, Overflow::DropOldest);
+        assert_eq!(after.rates.published.per_second(start + Duration::from_secs(1)), 3);
+        assert_eq!(topics.overflow(&Topic::parse("a.c").unwrap()), Overflow::DropOldest);
+        assert_eq!(topics.overflow(&Topic::parse("c").unwrap()), Overflow::Disconnect);
+    }
+}

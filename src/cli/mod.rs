@@ -7,6 +7,7 @@ mod address;
 mod bench;
 mod check;
 mod client;
+mod folder;
 mod output;
 mod publish;
 mod schema;
@@ -47,6 +48,9 @@ enum Command {
     BenchCeiling(bench::ceiling::Arguments),
 }
 
+/// What is wrong with a schema shows its own lines, in a layout that a prefix would break.
+const REPORT: &str = "error: ";
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -76,7 +80,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
-            text.lines().for_each(output::complain);
+            if text.starts_with(REPORT) {
+                output::say(&text);
+            } else {
+                text.lines().for_each(output::complain);
+            }
             error.exit_code()
         }
     }

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::settings::Settings;
-use super::{Error, output, serve};
+use super::{Error, folder, output};
+use crate::graphql::definition::Definition;
 
 /// Prints the GraphQL schema that is served
 #[derive(Debug, Args)]
@@ -16,6 +17,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
-    let layers = serve::assemble(&arguments.settings.load()?).map_err(Error::Failed)?;
-    output::print(&format!("{}\n", layers.schema.sdl().trim_end()))
+    let config = arguments.settings.load()?;
+    let model = folder::model(config.schema.dir.as_deref()).map_err(Error::Failed)?;
+    let definition = Definition::new(&model).map_err(|error| Error::Failed(error.to_string()))?;
+    output::print(&format!("{}\n", definition.sdl().trim_end()))
 }

@@ -35,6 +35,12 @@ pub(super) struct Settings {
     /// The private key of that certificate
     #[arg(long, value_name = "PEM")]
     tls_key: Option<String>,
+    /// Declares typed topics in the *.graphql files of this folder
+    #[arg(long, value_name = "DIR")]
+    schema: Option<String>,
+    /// Reloads when one of these files changes, as on SIGHUP
+    #[arg(long)]
+    watch: bool,
     /// Least severe level to log: off, error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -87,6 +93,11 @@ impl Settings {
         named.or_else(|| Some(Path::new(DEFAULT_FILE).to_owned()).filter(|path| path.exists()))
     }
 
+    /// The file that would be read if it were there.
+    pub(super) fn possible_file(&self) -> PathBuf {
+        self.file().unwrap_or_else(|| DEFAULT_FILE.into())
+    }
+
     fn flags(&self) -> Vec<Flag> {
         let flag = |flag, key: &str, value: &str| Flag {
             place: Place::Flag(flag),
@@ -98,6 +109,8 @@ impl Settings {
             ("--admin-listen", "server.admin_listen", self.admin_listen.clone()),
             ("--tls-cert", "server.tls_cert", self.tls_cert.clone()),
             ("--tls-key", "server.tls_key", self.tls_key.clone()),
+            ("--schema", "schema.dir", self.schema.clone()),
+            ("--watch", "schema.watch", self.watch.then(|| "true".to_owned())),
             ("--log", "log.level", self.log.clone()),
             ("--log-format", "log.format", self.log_format.clone()),
             ("--insecure", "server.insecure", self.insecure.then(|| "true".to_owned())),

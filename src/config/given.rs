@@ -65,7 +65,15 @@ impl Given {
 
     /// A file's name; an empty one is none.
     pub(super) fn file(&self, key: &str) -> Result<Option<PathBuf>, Fault> {
-        let fits = "the name of a PEM file, as in \"/etc/tidings/cert.pem\"";
+        self.path(key, "the name of a PEM file, as in \"/etc/tidings/cert.pem\"")
+    }
+
+    /// A folder's name; an empty one is none.
+    pub(super) fn folder(&self, key: &str) -> Result<Option<PathBuf>, Fault> {
+        self.path(key, "the name of a folder, as in \"/etc/tidings/schema\"")
+    }
+
+    fn path(&self, key: &str, fits: &str) -> Result<Option<PathBuf>, Fault> {
         let name = self.text().ok_or_else(|| self.misfit(key, fits))?;
         Ok(Some(name).filter(|name| !name.is_empty()).map(PathBuf::from))
     }

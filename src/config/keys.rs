@@ -13,7 +13,7 @@ pub struct Key {
     pub default: &'static str,
     /// What it is for.
     pub doc: &'static str,
-    slot: Slot,
+    pub(super) slot: Slot,
 }
 
 /// What a variable's name stands for.
@@ -74,7 +74,7 @@ pub const KEYS: &[Key] = &[
         "",
         Slot::File(|c| &mut c.server.tls_cert),
         "PEM file with the server's certificate, then those between it and its authority. With\n\
-         it and tls_key clients connect by https:// and wss://. SIGHUP reads both anew.",
+         it and tls_key clients connect by https:// and wss://.",
     ),
     key(
         "server.tls_key",
@@ -178,6 +178,18 @@ pub const KEYS: &[Key] = &[
         "2m",
         Slot::Time(|c| &mut c.limits.idempotency_window),
         "How long a publish's id is remembered: a second one gets the first receipt.",
+    ),
+    key(
+        "schema.dir",
+        "",
+        Slot::Folder(|c| &mut c.schema.dir),
+        "Folder of *.graphql files that declare typed topics.",
+    ),
+    key(
+        "schema.watch",
+        "false",
+        Slot::Flag(|c| &mut c.schema.watch),
+        "Reload when a file of that folder, this file or the certificate changes, as on SIGHUP.",
     ),
     key(
         "keep.last",

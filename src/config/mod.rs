@@ -3,6 +3,7 @@
 //! Comes in: a file, variables, flags. Goes out: a [`Config`] of checked values, or every fault at
 //! once, with its place. Knows nothing of: the folders whose options are made from it.
 
+pub mod change;
 pub mod defaults;
 pub mod fault;
 mod file;
@@ -28,6 +29,8 @@ pub struct Config {
     pub server: Server,
     /// `[limits]`
     pub limits: Limits,
+    /// `[schema]`
+    pub schema: Schema,
     /// `[keep]`: how much of a generic topic is kept when no `[[topics]]` rule says otherwise.
     pub keep: Keep,
     /// `[[topics]]`, in the order of the file: the first rule that matches a topic holds.
@@ -93,6 +96,15 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// How long a publish's id is remembered.
     pub idempotency_window: Duration,
+}
+
+/// `[schema]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schema {
+    /// The folder of the typed topics; `None` serves the generic schema only.
+    pub dir: Option<PathBuf>,
+    /// Reload when a file changes?
+    pub watch: bool,
 }
 
 /// How much of each topic is kept; what is `None` is not limited by it.
@@ -197,7 +209,8 @@ impl Config {
         };
         let log = Log { level: LevelFilter::OFF, format: LogFormat::Text };
         let (limits, keep) = (Limits::default(), Keep::default());
-        Self { server, limits, keep, topics: Vec::new(), log }
+        let (schema, topics) = (Schema::default(), Vec::new());
+        Self { server, limits, schema, keep, topics, log }
     }
 
     /// What is wrong with the values together.

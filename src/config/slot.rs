@@ -21,6 +21,8 @@ pub(super) enum Slot {
     Flag(Field<bool>),
     /// Nothing is none.
     File(Field<Option<PathBuf>>),
+    /// Nothing is none.
+    Folder(Field<Option<PathBuf>>),
     /// At least 1.
     Count(Field<u64>),
     /// 0 has a meaning of its own.
@@ -71,6 +73,7 @@ impl Slot {
             Self::Origins(field) => *field(config) = origins(key, given)?,
             Self::Flag(field) => *field(config) = given.flag(key)?,
             Self::File(field) => *field(config) = given.file(key)?,
+            Self::Folder(field) => *field(config) = given.folder(key)?,
             Self::Count(field) => *field(config) = given.count(key, 1)?,
             Self::CountOrZero(field) => *field(config) = given.count(key, 0)?,
             Self::Limit(field) => *field(config) = Some(given.count(key, 0)?),
@@ -87,6 +90,26 @@ impl Slot {
         Ok(())
     }
 
+    /// Exchanges the values of two configurations, and says whether they differ.
+    pub(super) fn exchange(&self, left: &mut Config, right: &mut Config) -> bool {
+        match self {
+            Self::Address(field) => exchange(*field, left, right),
+            Self::AddressOrOff(field) => exchange(*field, left, right),
+            Self::Origins(field) => exchange(*field, left, right),
+            Self::Flag(field) => exchange(*field, left, right),
+            Self::File(field) | Self::Folder(field) => exchange(*field, left, right),
+            Self::Count(field) | Self::CountOrZero(field) | Self::Size(field) => {
+                exchange(*field, left, right)
+            }
+            Self::Limit(field) | Self::SizeLimit(field) => exchange(*field, left, right),
+            Self::Time(field) | Self::TimeOrZero(field) => exchange(*field, left, right),
+            Self::TimeLimit(field) => exchange(*field, left, right),
+            Self::Level(field) => exchange(*field, left, right),
+            Self::Format(field) => exchange(*field, left, right),
+            Self::Topics(field) => exchange(*field, left, right),
+        }
+    }
+
     /// True when a `tidings.toml` writes the value in quotes.
     pub(super) fn is_text(&self) -> bool {
         match self {
@@ -99,6 +122,7 @@ impl Slot {
             Self::Address(_)
             | Self::AddressOrOff(_)
             | Self::File(_)
+            | Self::Folder(_)
             | Self::Size(_)
             | Self::SizeLimit(_)
             | Self::Time(_)
@@ -108,6 +132,11 @@ impl Slot {
             | Self::Format(_) => true,
         }
     }
+}
+
+fn exchange<T: PartialEq>(field: Field<T>, left: &mut Config, right: &mut Config) -> bool {
+    std::mem::swap(field(left), field(right));
+    field(left) != field(right)
 }
 
 /// Origins as browsers send them: scheme, host and port, without a path.

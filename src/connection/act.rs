@@ -123,7 +123,7 @@ impl Shard {
         let ack = serde_json::json!({
             "connection": &*connection.entry.id,
             "node": &**self.broker.node(),
-            "version": self.options.version,
+            "version": self.options().version,
             "cursor": self.broker.head().to_string(),
         });
         connection.session.acknowledge(&ack.to_string(), resume, now);
@@ -166,6 +166,7 @@ impl Shard {
             serial,
             dropped: 0,
             member: None,
+            uses: None,
             pace: None,
             task: None,
             is_subscription: false,
@@ -198,7 +199,7 @@ impl Shard {
 
     /// The errors of one subscription too many.
     fn subscription_limit(&self, state: &mut State, key: Key) -> Option<String> {
-        let most = self.options.subscriptions_max;
+        let most = self.options().subscriptions_max;
         let connection = state.connection(key)?;
         (connection.subscriptions() >= most).then(|| {
             let message = format!(

@@ -17,13 +17,13 @@ pub(super) const ABNORMAL: u16 = 1006;
 impl Shard {
     /// Ends all operations and begins the closing handshake, after what waits in the outbox.
     pub(super) fn close(&self, state: &mut State, key: Key, code: u16, reason: &str) {
-        let until = Instant::now() + self.options.close_timeout;
+        let until = Instant::now() + self.options().close_timeout;
         self.send_close(state, key, code, reason, Phase::Closing { until });
     }
 
     /// Ends a connection whose peer broke the protocol (RFC 6455, section 7.1.7).
     pub(super) fn fail(&self, state: &mut State, key: Key, code: u16, reason: &str) {
-        let until = Instant::now() + self.options.close_timeout;
+        let until = Instant::now() + self.options().close_timeout;
         self.send_close(state, key, code, reason, Phase::Failed { until });
     }
 
@@ -33,7 +33,7 @@ impl Shard {
         match connection.phase {
             Phase::Open => {
                 let code = code.unwrap_or(CloseCode::Normal.number());
-                let until = Instant::now() + self.options.close_timeout;
+                let until = Instant::now() + self.options().close_timeout;
                 self.send_close(state, key, code, "", Phase::Closed { until });
             }
             Phase::Closing { until } => {

@@ -126,7 +126,7 @@ impl Shard {
                 Flushed::Blocked => {
                     let Some(connection) = state.connection(key) else { return };
                     connection.is_blocked = true;
-                    if connection.has_room(&self.options) {
+                    if connection.has_room(self.options()) {
                         connection.tell_room();
                     }
                 }

@@ -238,8 +238,8 @@ impl Shard {
     pub(super) fn outbox_limits(&self, unsent: usize) -> Limits {
         Limits {
             // One write gathers so much; a too large answer in it is not the subscriptions' fault.
-            bytes_max: self.options.outbox_bytes_max.saturating_sub(unsent.min(WRITE_BYTES)),
-            messages_max: self.options.outbox_messages_max,
+            bytes_max: self.options().outbox_bytes_max.saturating_sub(unsent.min(WRITE_BYTES)),
+            messages_max: self.options().outbox_messages_max,
         }
     }
 }

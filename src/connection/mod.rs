@@ -6,11 +6,12 @@
 //! The life of a connection: `server` hands over its socket ([`Shards::open`]); [`shard`] reads
 //! into one buffer for all; [`receive`] makes messages of it and [`act`] does what the protocol
 //! asks; [`subscribe`] brings a subscription to its feed and [`member`] delivers; [`flush`] writes
-//! each socket that has something once; [`close`] ends it, both ways and in time. [`fault`] is for
-//! what must not happen.
+//! each socket that has something once; [`close`] ends it, both ways and in time. [`change`] brings
+//! other limits and types to those that are open. [`fault`] is for what must not happen.
 
 mod act;
 mod answer;
+mod change;
 mod close;
 mod compress;
 mod fault;
@@ -41,7 +42,7 @@ use crate::websocket::deflate::WindowBits;
 use registry::{Permit, Registry};
 
 /// What connections are held to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Most bytes that wait for one socket, headers of frames included.
     pub outbox_bytes_max: usize,
@@ -92,7 +93,17 @@ pub struct Upgraded {
 pub struct Shards {
     sockets: Vec<mpsc::Sender<Upgraded>>,
     registry: Arc<Registry>,
+    options: watch::Sender<Options>,
+    schema: watch::Sender<()>,
     drain: watch::Sender<Option<Duration>>,
+}
+
+/// What all shards are told; each sees the newest of a kind.
+#[derive(Debug, Clone)]
+struct Told {
+    options: watch::Receiver<Options>,
+    schema: watch::Receiver<()>,
+    drain: watch::Receiver<Option<Duration>>,
 }
 
 /// Sockets that may wait for a shard to take them over.
@@ -112,7 +123,8 @@ impl Shards {
         registry: &Arc<Registry>,
         options: &Options,
     ) -> Result<Self, StartError> {
-        let (drain, drains) = watch::channel(None);
+        let (drain, options) = (watch::Sender::new(None), watch::Sender::new(*options));
+        let changes = watch::Sender::new(());
         let mut sockets = Vec::new();
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
@@ -121,14 +133,17 @@ impl Shards {
                 broker: broker.clone(),
                 schema: schema.clone(),
                 registry: registry.clone(),
-                options: options.clone(),
                 sockets: receiver,
-                drain: drains.clone(),
+                told: Told {
+                    options: options.subscribe(),
+                    schema: changes.subscribe(),
+                    drain: drain.subscribe(),
+                },
             };
             shard::spawn(seed)?;
             sockets.push(sender);
         }
-        Ok(Self { sockets, registry: registry.clone(), drain })
+        Ok(Self { sockets, registry: registry.clone(), options, schema: changes, drain })
     }
 
     /// Hands a socket to the shard with this number, modulo their count.
@@ -138,6 +153,18 @@ impl Shards {
             // A shard that is gone has drained: the socket closes with the dropped value.
             let _ = socket.send(upgraded).await;
         }
+    }
+
+    /// Holds connections to other limits from now on, those that are open as well. They have
+    /// `init_timeout` from before, and what an outbox holds beyond a lower bound stays in it.
+    pub fn set_options(&self, options: Options) {
+        self.options.send_replace(options);
+    }
+
+    /// Another schema is served: subscriptions that rely on what it does not have end with an error
+    /// that says so, all others go on.
+    pub fn schema_changed(&self) {
+        self.schema.send_replace(());
     }
 
     /// Closes all connections with 1012, spread over this time, and waits until they are gone.

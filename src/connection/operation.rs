@@ -1,11 +1,13 @@
 //! One running operation of a connection, as its shard sees it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
 use crate::broker::conflate::Conflater;
 use crate::broker::feed::FeedId;
+use crate::plan::Uses;
 use crate::protocol::OperationId;
 
 /// Names an operation of one connection; a used one is never valid again.
@@ -31,6 +33,8 @@ pub(super) struct Operation {
     pub(super) dropped: u64,
     /// The feed and the place among its members, once it is live.
     pub(super) member: Option<Member>,
+    /// What it relies on; `None`: on no type that could change.
+    pub(super) uses: Option<Arc<Uses>>,
     /// `maxPerSecond` and `distinct`.
     pub(super) pace: Option<Box<Pace>>,
     /// The task that catches up, forwards or answers.

@@ -44,7 +44,7 @@ impl Shard {
                 protocol: upgraded.protocol,
             };
             let key = self.enter(&mut state, opening, socket.clone(), now);
-            if upgraded.dialect.is_none() && !self.options.echo {
+            if upgraded.dialect.is_none() && !self.options().echo {
                 let reason = "offer the subprotocol graphql-transport-ws or graphql-ws";
                 self.close(&mut state, key, CloseCode::Subprotocol.number(), reason);
             }
@@ -72,10 +72,10 @@ impl Shard {
         let connection = Connection {
             serial,
             socket,
-            session: Box::new(Session::new(dialect, session_options(&self.options), now)),
+            session: Box::new(Session::new(dialect, session_options(self.options()), now)),
             assembler: Assembler::new(
                 Role::Server,
-                self.options.message_bytes_max,
+                self.options().message_bytes_max,
                 deflate.is_some(),
             ),
             compression: deflate.map(|window| Compression { window, dialect }),
@@ -89,7 +89,7 @@ impl Shard {
             lane: None,
             phase: Phase::Open,
             heard_at: now,
-            ping_at: now + self.options.ping_interval,
+            ping_at: now + self.options().ping_interval,
             drain_at: state.is_draining.then_some(now),
             scheduled: None,
             room: None,
@@ -135,7 +135,7 @@ impl Shard {
     fn must_wait(&self, key: Key) -> bool {
         let has_room = {
             let mut state = self.state.borrow_mut();
-            state.connection(key).is_none_or(|connection| connection.has_room(&self.options))
+            state.connection(key).is_none_or(|connection| connection.has_room(self.options()))
         };
         !has_room || self.broker.is_full() || self.is_busy(key).is_some()
     }
@@ -171,7 +171,7 @@ impl Shard {
         loop {
             let connection = state.connection(key)?;
             connection.heard_at = now;
-            if connection.phase == Phase::Open && !connection.has_room(&self.options) {
+            if connection.phase == Phase::Open && !connection.has_room(self.options()) {
                 break;
             }
             let event = connection.assembler.receive(&mut input);
@@ -186,7 +186,7 @@ impl Shard {
     }
 
     fn inflated<'a>(&self, event: Event<'a>) -> Result<Event<'a>, websocket::error::Error> {
-        event.inflated(&mut self.inflater.borrow_mut(), self.options.message_bytes_max)
+        event.inflated(&mut self.inflater.borrow_mut(), self.options().message_bytes_max)
     }
 
     fn event(&self, state: &mut State, key: Key, event: Event<'_>, now: Instant) {
@@ -194,10 +194,10 @@ impl Shard {
         match event {
             Event::Close { code, .. } => return self.peer_closes(state, key, code),
             _ if connection.phase != Phase::Open => {}
-            Event::Text(text) if self.options.echo => {
+            Event::Text(text) if self.options().echo => {
                 self.send_as(state, key, Opcode::Text, text.as_bytes(), None);
             }
-            Event::Binary(bytes) if self.options.echo => {
+            Event::Binary(bytes) if self.options().echo => {
                 self.send_as(state, key, Opcode::Binary, &bytes, None);
             }
             Event::Text(text) => {
@@ -225,13 +225,17 @@ struct Opening {
     protocol: &'static str,
 }
 
-fn session_options(options: &Options) -> protocol::Options {
+fn session_options(options: Options) -> protocol::Options {
     protocol::Options {
         init_timeout: options.init_timeout,
         keep_alive: options.ping_interval,
-        // Subscriptions have a limit of their own; of the others, no more are read than these.
-        operations_max: options.subscriptions_max + 2 * ANSWERS_MAX,
+        operations_max: operations_max(options),
     }
+}
+
+/// Subscriptions have a limit of their own; of the others, no more are read than these.
+pub(super) fn operations_max(options: Options) -> usize {
+    options.subscriptions_max.saturating_add(2 * ANSWERS_MAX)
 }
 
 /// 80 random bits, as 16 characters of base 32: nobody guesses another connection's id.

@@ -23,7 +23,8 @@ pub struct Limits {
 /// All connections of this node.
 #[derive(Debug)]
 pub struct Registry {
-    limits: Limits,
+    connections_max: AtomicUsize,
+    connections_per_address_max: AtomicUsize,
     open: AtomicUsize,
     addresses: DashMap<IpAddr, usize>,
     entries: DashMap<Arc<str>, Arc<Entry>>,
@@ -83,7 +84,8 @@ impl Registry {
     /// Nobody is connected.
     pub fn new(limits: Limits, shards: usize) -> Self {
         Self {
-            limits,
+            connections_max: AtomicUsize::new(limits.connections),
+            connections_per_address_max: AtomicUsize::new(limits.connections_per_address),
             open: AtomicUsize::new(0),
             addresses: DashMap::new(),
             entries: DashMap::new(),
@@ -91,9 +93,17 @@ impl Registry {
         }
     }
 
+    /// Other limits, for those who come from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.connections_max.store(limits.connections, Ordering::Relaxed);
+        let per_address = &self.connections_per_address_max;
+        per_address.store(limits.connections_per_address, Ordering::Relaxed);
+    }
+
     /// Admits one more connection.
     pub fn admit(self: &Arc<Self>, remote: IpAddr) -> Result<Permit, TooMany> {
-        let Limits { connections, connections_per_address } = self.limits;
+        let connections = self.connections_max.load(Ordering::Relaxed);
+        let per_address = self.connections_per_address_max.load(Ordering::Relaxed);
         if self.open.fetch_add(1, Ordering::Relaxed) >= connections {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(TooMany::Connections(connections));
@@ -105,8 +115,8 @@ impl Registry {
             *count += 1;
             *count
         };
-        if from_address > connections_per_address {
-            return Err(TooMany::FromAddress(connections_per_address));
+        if from_address > per_address {
+            return Err(TooMany::FromAddress(per_address));
         }
         Ok(permit)
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::registry::Registry;
 use super::state::{Key, State};
-use super::{Options, StartError, Upgraded};
+use super::{Options, StartError, Told, Upgraded};
 use crate::broker::Broker;
 use crate::broker::delivery::Event;
 use crate::broker::feed::ShardId;
@@ -25,9 +25,8 @@ pub(super) struct Seed {
     pub(super) broker: Arc<Broker>,
     pub(super) schema: Arc<Schema>,
     pub(super) registry: Arc<Registry>,
-    pub(super) options: Options,
     pub(super) sockets: mpsc::Receiver<Upgraded>,
-    pub(super) drain: watch::Receiver<Option<Duration>>,
+    pub(super) told: Told,
 }
 
 /// One shard. Its state is borrowed for short stretches without an await in them.
@@ -36,7 +35,9 @@ pub(super) struct Shard {
     pub(super) broker: Arc<Broker>,
     pub(super) schema: Arc<Schema>,
     pub(super) registry: Arc<Registry>,
-    pub(super) options: Options,
+    pub(super) options: Cell<Options>,
+    /// Which schema its subscriptions have been held against.
+    pub(super) generation: Cell<u64>,
     pub(super) state: RefCell<State>,
     /// All connections are read into this.
     pub(super) read_scratch: RefCell<Box<[u8]>>,
@@ -72,30 +73,35 @@ pub(super) fn spawn(seed: Seed) -> Result<(), StartError> {
 }
 
 async fn run(seed: Seed) {
-    let (shard, (mut sockets, drain)) = Shard::new(seed);
+    let (shard, (mut sockets, told)) = Shard::new(seed);
     tokio::task::spawn_local(shard.clone().run_flusher());
     tokio::task::spawn_local(shard.clone().run_deliverer());
     tokio::task::spawn_local(shard.clone().run_timers());
     tokio::task::spawn_local(shard.clone().run_endings());
-    tokio::task::spawn_local(shard.clone().run_drain(drain));
+    tokio::task::spawn_local(shard.clone().run_options(told.options));
+    tokio::task::spawn_local(shard.clone().run_schema(told.schema));
+    tokio::task::spawn_local(shard.clone().run_drain(told.drain));
     while let Some(upgraded) = sockets.recv().await {
         shard.attempt(|| shard.clone().open(upgraded));
     }
 }
 
 /// What comes to a shard from outside, beside events.
-type Inputs = (mpsc::Receiver<Upgraded>, watch::Receiver<Option<Duration>>);
+type Inputs = (mpsc::Receiver<Upgraded>, Told);
 
 impl Shard {
     /// A shard without connections, and what it is to listen to.
     pub(super) fn new(seed: Seed) -> (Rc<Self>, Inputs) {
-        let Seed { number, broker, schema, registry, options, sockets, drain } = seed;
+        let Seed { number, broker, schema, registry, sockets, mut told } = seed;
+        let options = Cell::new(*told.options.borrow_and_update());
+        let generation = schema.generation();
         let shard = Rc::new_cyclic(|this| Self {
             id: ShardId(number),
             broker,
             schema,
             registry,
             options,
+            generation: Cell::new(generation),
             state: RefCell::default(),
             read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
             write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
@@ -105,7 +111,13 @@ impl Shard {
             dirty: Notify::new(),
             this: this.clone(),
         });
-        (shard, (sockets, drain))
+        (shard, (sockets, told))
+    }
+
+    /// What its connections are held to now.
+    #[inline]
+    pub(super) fn options(&self) -> Options {
+        self.options.get()
     }
 
     /// Runs for as long as the shard: takes events from the inbox, delivers and flushes.
@@ -125,6 +137,8 @@ impl Shard {
     }
 
     fn deliver(self: &Rc<Self>, events: &[Arc<Event>]) {
+        // Who published them may have seen other types already.
+        self.look_at_schema();
         let mut state = self.state.borrow_mut();
         let counters = self.broker.counters();
         let mut delivered = [0_u64; EVENTS_PER_FLUSH];

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use rustls::ServerConnection;
 use socket2::SockRef;
@@ -118,6 +119,16 @@ impl Socket {
         .await
     }
 
+    /// For so long the peer may read nothing of what was sent, where the system can tell.
+    pub(super) fn set_patience(&self, patience: Duration) {
+        match self {
+            Self::Tcp(socket) => bound_silence(socket, patience),
+            Self::Tls(tls) => bound_silence(tls.socket(), patience),
+            // The connection that it is a stream of has its own.
+            Self::Other(_) => {}
+        }
+    }
+
     /// Tells the peer that nothing more comes.
     pub(super) fn end_writing(&self) {
         // A peer that is gone needs not be told.
@@ -140,6 +151,12 @@ impl Socket {
             Self::Other(other) => other.end(),
         }
     }
+}
+
+/// A peer that reads nothing for so long is gone; a socket that is gone itself needs no bound.
+fn bound_silence(socket: &TcpStream, patience: Duration) {
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(socket).set_tcp_user_timeout(Some(patience));
 }
 
 impl Other {

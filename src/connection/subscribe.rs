@@ -36,6 +36,7 @@ impl Shard {
     ) {
         let feed = Rc::new(self.broker.feed(plan.select, &plan.projection));
         let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) else { return };
+        operation.uses = plan.uses;
         operation.pace = Conflater::new(plan.pace)
             .map(|conflater| Box::new(Pace { conflater, feed: feed.clone(), scheduled: None }));
         self.count_subscription(state, key, slot);
@@ -143,11 +144,12 @@ impl Shard {
 
     /// Queues messages of the log until the outbox is half full, and says how many: one at least.
     fn replay(&self, key: Key, slot: Slot, feed: &Rc<Feed>, messages: &[Arc<Message>]) -> usize {
+        self.look_at_schema();
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         let (mut taken, mut delivered) = (0, 0);
         for message in messages {
-            let has_room = state.connection(key).is_none_or(|c| c.has_room(&self.options));
+            let has_room = state.connection(key).is_none_or(|c| c.has_room(self.options()));
             if taken > 0 && !has_room {
                 break;
             }
@@ -235,7 +237,7 @@ impl Shard {
             let room: Rc<Notify> = {
                 let mut state = self.state.borrow_mut();
                 let Some(connection) = state.connection(key) else { return };
-                if connection.has_room(&self.options) {
+                if connection.has_room(self.options()) {
                     return;
                 }
                 connection.room.get_or_insert_default().clone()
@@ -276,7 +278,7 @@ impl Shard {
 
 impl Connection {
     /// Is the outbox at most half full?
-    pub(super) fn has_room(&self, options: &Options) -> bool {
+    pub(super) fn has_room(&self, options: Options) -> bool {
         self.waiting_bytes() <= options.outbox_bytes_max / 2
             && self.outbox.len() <= options.outbox_messages_max / 2
     }

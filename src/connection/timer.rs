@@ -88,7 +88,7 @@ impl Shard {
         if let Some(connection) = connections.get_mut(key.index)
             && connection.serial == key.serial
         {
-            timers.schedule(connection, key.index, self.options.idle_timeout);
+            timers.schedule(connection, key.index, self.options().idle_timeout);
         }
     }
 
@@ -142,7 +142,7 @@ impl Shard {
 
     fn keep_alive(&self, state: &mut State, key: Key, now: Instant) {
         let Some(connection) = state.connection(key) else { return };
-        if now.duration_since(connection.heard_at) >= self.options.idle_timeout {
+        if now.duration_since(connection.heard_at) >= self.options().idle_timeout {
             tracing::debug!(connection = %connection.entry.id, "peer is silent, dropped");
             self.count_closed(ABNORMAL);
             return self.finish(state, key);
@@ -161,7 +161,7 @@ impl Shard {
             );
         }
         if connection.ping_at <= now {
-            connection.ping_at = now + self.options.ping_interval;
+            connection.ping_at = now + self.options().ping_interval;
             self.push_control(state, key, Opcode::Ping, b"");
         }
         if let Some(connection) = state.connection(key)

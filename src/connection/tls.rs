@@ -24,6 +24,11 @@ impl Tls {
         Self { socket, session: RefCell::new(session) }
     }
 
+    /// The socket below.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
     /// Reads as [`super::socket::Socket::read`] does.
     pub(super) fn poll_read(
         &self,

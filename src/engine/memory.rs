@@ -3,6 +3,7 @@
 //! Comes in: publishes and reads. Goes out: receipts and messages, and each accepted one to the
 //! sink. Knows nothing of: disks, other nodes; a restart begins another log.
 
+mod change;
 mod ids;
 mod list;
 #[cfg(test)]
@@ -15,15 +16,15 @@ mod topics;
 mod tree;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use self::change::Walk;
 use self::list::Listing;
 use self::ring::{Ring, Tail};
 use self::state::{Accepted, State};
 use super::retention::Retention;
-use super::{Accept, Batch, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
+use super::{Accept, Batch, Bounds, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
 use crate::message::Receipt;
 use crate::message::cursor::{Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
@@ -39,12 +40,8 @@ pub struct Options {
     pub epoch: Epoch,
     /// How much of each topic is kept.
     pub retention: Retention,
-    /// How much of all topics is kept: beyond it the oldest messages go first.
-    pub memory_bytes: u64,
-    /// For so long an idempotency id is known,
-    pub idempotency_window: Duration,
-    /// unless there are more than so many: then the oldest go first.
-    pub idempotency_ids_max: usize,
+    /// How much of all topics together.
+    pub bounds: Bounds,
     /// The time.
     pub clock: Clock,
 }
@@ -206,6 +203,25 @@ impl Engine for Memory {
             MutexGuard::bump(&mut state);
         }
         while !state.drop_idle(FORGOTTEN_AT_ONCE) {
+            MutexGuard::bump(&mut state);
+        }
+    }
+
+    fn set_retention(&self, retention: Retention) {
+        let mut state = self.fresh();
+        let now = state.tick((self.clock)());
+        state.set_retention(retention);
+        let mut walk = Walk::default();
+        while !state.follow(&mut walk, now, FORGOTTEN_AT_ONCE) {
+            MutexGuard::bump(&mut state);
+        }
+    }
+
+    fn set_bounds(&self, bounds: Bounds) {
+        let mut state = self.fresh();
+        let now = state.tick((self.clock)());
+        state.set_bounds(bounds);
+        while !state.shrink(now, FORGOTTEN_AT_ONCE) {
             MutexGuard::bump(&mut state);
         }
     }

@@ -10,9 +10,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::retention::Retention;
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::time::Timestamp;
@@ -75,6 +77,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Forgets what is past its age. Called about once a second.
     fn sweep(&self);
 
+    /// Keeps from now on what these rules say. Topics that keep messages follow at once or by the
+    /// next [`sweep`](Self::sweep); what was forgotten stays forgotten, as lost or as conflated by
+    /// the rules of its time. In a topic that begins to conflate, newer messages stand for those
+    /// kept already as for later ones. Of several calls the last one holds.
+    fn set_retention(&self, retention: Retention);
+
+    /// Holds all topics together to these bounds from now on, at once or by the next
+    /// [`sweep`](Self::sweep). Ids that were forgotten stay forgotten.
+    fn set_bounds(&self, bounds: Bounds);
+
     /// Bytes that the kept messages cost.
     fn kept_bytes(&self) -> u64;
 
@@ -100,6 +112,17 @@ pub struct Publish {
     pub id: Option<Box<str>>,
     /// Only if the topic is still as the publisher saw it.
     pub if_last: Option<IfLast>,
+}
+
+/// What holds for all topics together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// How much is kept: beyond it the oldest messages go first.
+    pub memory_bytes: u64,
+    /// For so long an idempotency id is known,
+    pub idempotency_window: Duration,
+    /// unless there are more than so many: then the oldest go first.
+    pub idempotency_ids_max: usize,
 }
 
 /// What a publisher expects of the topic.

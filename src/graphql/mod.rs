@@ -87,6 +87,7 @@ pub struct Schema {
 pub struct Served {
     definition: Definition,
     documents: Documents,
+    generation: u64,
 }
 
 /// What resolvers call.
@@ -166,7 +167,7 @@ impl Schema {
     ) -> Arc<Self> {
         let limits = ArcSwap::from_pointee(options.shown_limits.clone());
         Arc::new(Self {
-            served: ArcSwap::from_pointee(Served::new(definition, options)),
+            served: ArcSwap::from_pointee(Served::new(definition, options, 0)),
             persisted: Persisted::new(options.persisted_bytes),
             services: Arc::new(Services { broker, directory, limits }),
         })
@@ -175,7 +176,8 @@ impl Schema {
     /// Serves another definition from now on. Operations that have been started go on as they are.
     pub fn replace(&self, definition: Definition, options: &Options) {
         self.services.limits.store(Arc::new(options.shown_limits.clone()));
-        self.served.store(Arc::new(Served::new(definition, options)));
+        let generation = self.generation() + 1;
+        self.served.store(Arc::new(Served::new(definition, options, generation)));
     }
 
     /// The SDL served.
@@ -186,6 +188,12 @@ impl Schema {
     /// Is a running subscription that relies on this still as its document says?
     pub fn serves(&self, uses: &Uses) -> Result<(), Error> {
         self.served.load().definition.serves(uses)
+    }
+
+    /// How often another definition has taken the place of one; what is done by the newest is done
+    /// after it is counted.
+    pub fn generation(&self) -> u64 {
+        self.served.load().generation
     }
 
     /// Makes an operation ready to run; its request came at `since`.
@@ -239,9 +247,9 @@ impl Schema {
 }
 
 impl Served {
-    fn new(definition: Definition, options: &Options) -> Self {
+    fn new(definition: Definition, options: &Options, generation: u64) -> Self {
         let documents = Documents::new(options.documents_bytes, options.limits);
-        Self { definition, documents }
+        Self { definition, documents, generation }
     }
 }
 

@@ -22,6 +22,7 @@ use super::sdl::model::Model;
 use super::{Caller, Options, Schema, Started, error};
 use crate::broker::directory::{ConnectionPage, ConnectionReport, Directory};
 use crate::broker::{self, Base, Broker, Options as BrokerOptions};
+use crate::engine::Bounds;
 use crate::engine::memory::{Memory, Options as MemoryOptions};
 use crate::engine::retention::{Keep, Retention};
 use crate::message::cursor::Epoch;
@@ -82,9 +83,11 @@ impl Fixture {
         let memory = MemoryOptions {
             epoch: Epoch::new(1),
             retention: Retention { rules: Vec::new(), default: keep },
-            memory_bytes: 1 << 30,
-            idempotency_window: Duration::from_mins(2),
-            idempotency_ids_max: 1000,
+            bounds: Bounds {
+                memory_bytes: 1 << 30,
+                idempotency_window: Duration::from_mins(2),
+                idempotency_ids_max: 1000,
+            },
             clock: Arc::new(|| Timestamp::from_micros(0)),
         };
         let engine = Memory::new(memory, base.feeds.clone());

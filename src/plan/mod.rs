@@ -4,10 +4,11 @@
 //! Knows nothing of: GraphQL documents, engines, feeds, sockets.
 
 pub mod condition;
-mod key;
+mod leaf;
 pub mod number;
 pub mod pointer;
 pub mod projection;
+mod scan;
 pub mod shape;
 pub mod tree;
 

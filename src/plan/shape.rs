@@ -1,15 +1,8 @@
 //! Payload types as data, and whether the text of a payload fits one: in one pass, without a tree.
 
-use std::cell::RefCell;
-use std::fmt::{self, Write as _};
-
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::key::Key;
-use crate::message::time::Timestamp;
+use super::scan::Scan;
 
 /// A payload type: objects that refer to each other by their places, and the one to begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,253 +98,118 @@ impl Shape {
         }
     }
 
-    /// Does the payload, which is valid JSON, fit? Fields may stand in any order; unknown ones do
-    /// not matter, missing ones are null.
+    /// Does the payload fit? It has to be as [`Json`](crate::message::json::Json) holds it. Fields
+    /// may stand in any order; unknown ones do not matter, missing ones are null.
     pub fn fits(&self, payload: &str) -> Result<(), Misfit> {
-        let misfit = RefCell::default();
-        let check = Check { shape: self, value: &self.root, misfit: &misfit };
-        let verdict = check.deserialize(&mut serde_json::Deserializer::from_str(payload));
-        verdict.map(|_| ()).map_err(|_| misfit.into_inner().done())
+        self.check(&self.root, &mut Scan::new(payload)).map(|_| ()).map_err(Fault::misfit)
     }
-}
 
-/// What is known of a misfit while the reader returns from it, innermost key first.
-#[derive(Debug, Default)]
-struct Found {
-    keys: Vec<String>,
-    reason: Option<String>,
-}
-
-impl Found {
-    fn done(self) -> Misfit {
-        let path = self.keys.iter().rev().fold(String::new(), |mut path, key| {
-            path.push('/');
-            path.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            path
-        });
-        Misfit { path, reason: self.reason.unwrap_or_else(|| "cannot be read".into()) }
-    }
-}
-
-/// Reads one value; says whether there is one, which null is not.
-#[derive(Debug, Clone, Copy)]
-struct Check<'a> {
-    shape: &'a Shape,
-    value: &'a ValueShape,
-    misfit: &'a RefCell<Found>,
-}
-
-impl<'de> DeserializeSeed<'de> for Check<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<bool, D::Error> {
-        match &self.value.kind {
-            Kind::Leaf(leaf) => {
-                let text = <&RawValue>::deserialize(reader)?.get();
-                match text {
-                    "null" => self.null(),
-                    text if leaf.fits(text) => Ok(true),
-                    text => self.refuse(kind_of(text)),
+    /// Takes the value that begins here, and says whether there is one, which null is not.
+    fn check(&self, value: &ValueShape, scan: &mut Scan<'_>) -> Result<bool, Fault> {
+        match (&value.kind, scan.peek()) {
+            (_, Some(b'n')) => {
+                scan.value();
+                if value.required { Err(value.fault("null")) } else { Ok(false) }
+            }
+            (Kind::Leaf(leaf), _) => {
+                let text = scan.value();
+                if leaf.fits(text) { Ok(true) } else { Err(value.fault(kind_of(text))) }
+            }
+            (Kind::Object(place), Some(b'{')) => self.check_object(*place, scan).map(|()| true),
+            (Kind::List(item), Some(b'[')) => {
+                let mut index = 0_usize;
+                while scan.element() {
+                    self.check(item, scan).map_err(|fault| fault.under(&index))?;
+                    index += 1;
                 }
+                Ok(true)
             }
-            // Also for null: `deserialize_any` tells the visitor what is there.
-            Kind::Object(_) | Kind::List(_) => {
-                let verdict = reader.deserialize_any(self);
-                // A number that no double holds, say, never reaches the visitor.
-                verdict.inspect_err(|_| self.note(|| self.expected("something else")))
-            }
+            (Kind::Object(_) | Kind::List(_), _) => Err(value.fault(kind_of(scan.value()))),
         }
     }
-}
 
-impl<'de> Visitor<'de> for Check<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.wanted())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<bool, E> {
-        self.null()
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
-        self.refuse("a boolean")
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
-        self.refuse("a number")
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
-        self.refuse("a number")
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
-        self.refuse("a number")
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<bool, E> {
-        self.refuse("a string")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        let Kind::List(item) = &self.value.kind else { return self.refuse("a list") };
-        let check = Check { value: item, ..self };
-        let mut index = 0_usize;
-        while items.next_element_seed(check).inspect_err(|_| self.step(&index))?.is_some() {
-            index += 1;
-        }
-        Ok(true)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<bool, A::Error> {
-        let Kind::Object(place) = self.value.kind else { return self.refuse("an object") };
-        let object = self.shape.objects.get(place).zip(self.shape.by_name.get(place));
-        let Some((object, by_name)) = object else { return self.refuse("an unknown type") };
-        self.object(object, by_name, fields)?;
-        Ok(true)
-    }
-}
-
-impl<'a> Check<'a> {
-    fn object<'de, A: MapAccess<'de>>(
-        self,
-        object: &'a ObjectShape,
-        by_name: &[usize],
-        mut fields: A,
-    ) -> Result<(), A::Error> {
+    fn check_object(&self, place: usize, scan: &mut Scan<'_>) -> Result<(), Fault> {
+        let object = self.objects.get(place).zip(self.by_name.get(place));
+        let Some((object, by_name)) = object else { return Err(Fault::new("has no type")) };
         // Has the field a value? Of a name that is there more than once the last counts, as in
         // trees, but each has to fit.
         let mut present: SmallVec<[bool; 32]> = SmallVec::from_elem(false, object.fields.len());
         let mut next = 0;
-        while let Some(place) = fields.next_key_seed(Key(|key: &[u8]| {
-            // Fields come in declared order more often than not.
-            let in_turn = object.fields.get(next).is_some_and(|f| f.name.as_bytes() == key);
-            if in_turn { Some(next) } else { find(object, by_name, key) }
-        }))? {
+        while let Some(key) = scan.key() {
+            let place = key.name().and_then(|key| find(object, by_name, next, &key));
             let Some(place) = place else {
-                fields.next_value::<IgnoredAny>()?;
+                scan.value();
                 continue;
             };
             let field = &object.fields[place];
-            let check = Check { value: &field.value, ..self };
-            present[place] =
-                fields.next_value_seed(check).inspect_err(|_| self.step(&field.name))?;
+            let checked = self.check(&field.value, scan);
+            present[place] = checked.map_err(|fault| fault.under(&field.name))?;
             next = place + 1;
         }
-        self.missing(object, &present)
+        object.check_presence(&present)
     }
+}
 
-    fn missing<E: Error>(self, object: &ObjectShape, present: &[bool]) -> Result<(), E> {
-        let absent = |(field, present): &(&FieldShape, &bool)| field.value.required && !**present;
-        if let Some((field, _)) = object.fields.iter().zip(present).find(absent) {
-            let missing = Check { value: &field.value, ..self };
-            let verdict = missing.refuse::<(), E>("nothing");
-            self.step(&field.name);
-            return verdict;
+impl ObjectShape {
+    fn check_presence(&self, present: &[bool]) -> Result<(), Fault> {
+        let is_missing =
+            |(field, present): &(&FieldShape, &bool)| field.value.required && !**present;
+        if let Some((field, _)) = self.fields.iter().zip(present).find(is_missing) {
+            return Err(field.value.fault("nothing").under(&field.name));
         }
-        match present.iter().filter(|present| **present).count() {
-            1 => Ok(()),
-            _ if !object.is_one_of => Ok(()),
-            count => {
-                self.note(|| format!("expected exactly one field with a value, found {count}"));
-                Err(E::custom(""))
+        if self.is_one_of {
+            let count = present.iter().filter(|present| **present).count();
+            if count != 1 {
+                let reason = format!("expected exactly one field with a value, found {count}");
+                return Err(Fault::new(reason));
             }
         }
-    }
-    fn null<E: Error>(self) -> Result<bool, E> {
-        if self.value.required { self.refuse("null") } else { Ok(false) }
-    }
-
-    /// The error's own text is never shown: it may quote the payload.
-    fn refuse<T, E: Error>(self, found: &str) -> Result<T, E> {
-        self.note(|| self.expected(found));
-        Err(E::custom(""))
-    }
-
-    /// The first note is that of the innermost value.
-    fn note(self, reason: impl FnOnce() -> String) {
-        self.misfit.borrow_mut().reason.get_or_insert_with(reason);
-    }
-
-    /// The reader returns from under this key.
-    fn step(self, key: &impl ToString) {
-        self.misfit.borrow_mut().keys.push(key.to_string());
-    }
-
-    fn expected(self, found: &str) -> String {
-        format!("expected {}, found {found}", self.wanted())
-    }
-
-    fn wanted(self) -> &'static str {
-        match &self.value.kind {
-            Kind::Object(_) => "an object",
-            Kind::List(_) => "a list",
-            Kind::Leaf(leaf) => leaf.wanted(),
-        }
-    }
-}
-
-fn find(object: &ObjectShape, by_name: &[usize], key: &[u8]) -> Option<usize> {
-    let found = by_name.binary_search_by(|place| object.fields[*place].name.as_bytes().cmp(key));
-    found.ok().map(|at| by_name[at])
-}
-
-impl Leaf {
-    /// Does this JSON text, which is not `null`, fit?
-    fn fits(&self, text: &str) -> bool {
-        match self {
-            Self::Int => text.parse::<i32>().is_ok(),
-            Self::Float => is_number(text) && text.parse().is_ok_and(f64::is_finite),
-            Self::Boolean => matches!(text, "true" | "false"),
-            Self::String | Self::Id => string(text, |_| true),
-            Self::DateTime => string(text, is_timestamp),
-            Self::Enum(names) => string(text, |text| names.iter().any(|name| **name == *text)),
-            Self::Any => true,
-        }
-    }
-
-    fn wanted(&self) -> &'static str {
-        match self {
-            Self::Int => "an integer of 32 bits",
-            Self::Float => "a finite number",
-            Self::Boolean => "a boolean",
-            Self::String | Self::Id => "a string",
-            Self::DateTime => "a time in UTC with six digits after the point",
-            Self::Enum(_) => "a value of the enum",
-            Self::Any => "a value",
-        }
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-}
-
-/// Is it a string, and does the test hold of what it says? Half of a surrogate pair is no character.
-fn string(text: &str, test: impl FnOnce(&str) -> bool) -> bool {
-    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) if !inner.contains('\\') => test(inner),
-        Some(_) => serde_json::from_str::<String>(text).is_ok_and(|decoded| test(&decoded)),
-        None => false,
-    }
-}
-
-fn is_timestamp(text: &str) -> bool {
-    let mut rest = Rest(text);
-    let time = Timestamp::parse(text);
-    time.is_ok_and(|time| write!(rest, "{time}").is_ok() && rest.0.is_empty())
-}
-
-/// Takes what is written off the beginning of a text; fails where the two differ.
-struct Rest<'a>(&'a str);
-
-impl fmt::Write for Rest<'_> {
-    fn write_str(&mut self, written: &str) -> fmt::Result {
-        self.0 = self.0.strip_prefix(written).ok_or(fmt::Error)?;
         Ok(())
     }
+}
+
+impl ValueShape {
+    fn fault(&self, found: &str) -> Fault {
+        let expected = match &self.kind {
+            Kind::Object(_) => "an object",
+            Kind::List(_) => "a list",
+            Kind::Leaf(leaf) => leaf.expected(),
+        };
+        Fault::new(format!("expected {expected}, found {found}"))
+    }
+}
+
+/// A misfit on its way out: its keys come from the innermost to the outermost.
+struct Fault(Box<(Vec<String>, String)>);
+
+impl Fault {
+    fn new(reason: impl Into<String>) -> Self {
+        Self(Box::new((Vec::new(), reason.into())))
+    }
+
+    fn under(mut self, key: &impl ToString) -> Self {
+        self.0.0.push(key.to_string());
+        self
+    }
+
+    fn misfit(self) -> Misfit {
+        let (keys, reason) = *self.0;
+        let mut path = String::new();
+        for key in keys.iter().rev() {
+            path.push('/');
+            path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        }
+        Misfit { path, reason }
+    }
+}
+
+/// The place of a field; `next` is where it is when the payload keeps the declared order.
+fn find(object: &ObjectShape, by_name: &[usize], next: usize, key: &str) -> Option<usize> {
+    if object.fields.get(next).is_some_and(|field| *field.name == *key) {
+        return Some(next);
+    }
+    let found = by_name.binary_search_by(|place| (*object.fields[*place].name).cmp(key));
+    found.ok().map(|at| by_name[at])
 }
 
 /// What a JSON text is, in words that hold nothing of it.

@@ -1,14 +1,9 @@
 //! A typed selection over the text of payloads: values go out as they are, digits and all.
 
-use std::fmt;
-
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::key::Key;
 use super::projection::Field;
+use super::scan::Scan;
 use crate::message::Message;
 
 /// The selection of one object. Equal selections are equal trees.
@@ -41,9 +36,6 @@ enum Step {
     Message(Field),
 }
 
-/// Values of the selected fields, where they are present.
-type Values<'a> = SmallVec<[Option<&'a RawValue>; 16]>;
-
 impl Tree {
     /// The selection that these parts write.
     pub fn new(parts: impl IntoIterator<Item = Part>) -> Self {
@@ -71,20 +63,18 @@ impl Tree {
     /// Writes the selection of a message's payload. Of a payload that is no object all fields are
     /// null.
     pub(super) fn write(&self, message: &Message, out: &mut Vec<u8>) {
-        self.write_object(message.payload.as_str(), message, out);
+        self.write_object(&mut Scan::new(message.payload.as_str()), message, out);
     }
 
-    fn write_object(&self, text: &str, message: &Message, out: &mut Vec<u8>) {
-        let values = self.values(text);
-        let text_of = |place: usize| values.get(place).copied().flatten().map(RawValue::get);
+    fn write_object(&self, scan: &mut Scan<'_>, message: &Message, out: &mut Vec<u8>) {
+        let values = self.values(scan);
+        let value = |place: usize| values.get(place).copied().unwrap_or(NULL);
         for step in &self.steps {
             match step {
                 Step::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Step::Leaf(place) => {
-                    out.extend_from_slice(text_of(*place).unwrap_or("null").as_bytes());
-                }
+                Step::Leaf(place) => out.extend_from_slice(value(*place).as_bytes()),
                 Step::Object(place, tree) => {
-                    tree.write_value(text_of(*place).unwrap_or("null"), message, out);
+                    tree.write_value(&mut Scan::new(value(*place)), message, out);
                 }
                 Step::Message(field) => field.write(message, out),
             }
@@ -92,81 +82,42 @@ impl Tree {
     }
 
     /// An object, or objects in lists, nested as deep as a payload may be; null for all else.
-    fn write_value(&self, text: &str, message: &Message, out: &mut Vec<u8>) {
-        match text.as_bytes().first() {
-            Some(b'{') => self.write_object(text, message, out),
+    fn write_value(&self, scan: &mut Scan<'_>, message: &Message, out: &mut Vec<u8>) {
+        match scan.peek() {
+            Some(b'{') => self.write_object(scan, message, out),
             Some(b'[') => {
-                out.push(b'[');
-                let items = Items { tree: self, message, out };
-                // The text was checked when the message was made.
-                let _ = serde_json::Deserializer::from_str(text).deserialize_seq(items);
-                out.push(b']');
+                let mut separator = b'[';
+                while scan.element() {
+                    out.push(separator);
+                    separator = b',';
+                    self.write_value(scan, message, out);
+                }
+                out.extend_from_slice(if separator == b'[' { b"[]" } else { b"]" });
             }
-            _ => out.extend_from_slice(b"null"),
+            _ => {
+                scan.value();
+                out.extend_from_slice(NULL.as_bytes());
+            }
         }
     }
 
-    fn values<'a>(&self, text: &'a str) -> Values<'a> {
-        let mut values = SmallVec::from_elem(None, self.names.len());
-        // What is no object leaves them empty.
-        let fields = Fields { names: &self.names, values: &mut values };
-        let _ = serde_json::Deserializer::from_str(text).deserialize_map(fields);
+    /// The values of the fields, from the object that begins here.
+    fn values<'a>(&self, scan: &mut Scan<'a>) -> SmallVec<[&'a str; 16]> {
+        let mut values = SmallVec::from_elem(NULL, self.names.len());
+        while let Some(key) = scan.key() {
+            let value = scan.value();
+            let Some(key) = key.name() else { continue };
+            if let Some(place) = self.names.iter().position(|name| **name == *key) {
+                // Of a name that is there more than once the last counts, as in trees.
+                values[place] = value;
+            }
+        }
         values
     }
 }
 
-/// Takes the values of some fields out of an object.
-struct Fields<'t, 'a> {
-    names: &'t [Box<str>],
-    values: &'t mut Values<'a>,
-}
-
-impl<'de> Visitor<'de> for Fields<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let place = |key: &[u8]| self.names.iter().position(|name| name.as_bytes() == key);
-        while let Some(place) = fields.next_key_seed(Key(place))? {
-            match place {
-                // Of a name that is there more than once the last counts, as in trees.
-                Some(place) => self.values[place] = Some(fields.next_value()?),
-                None => drop(fields.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes the selection of each element of a list.
-struct Items<'t> {
-    tree: &'t Tree,
-    message: &'t Message,
-    out: &'t mut Vec<u8>,
-}
-
-impl<'de> Visitor<'de> for Items<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut comma = false;
-        while let Some(item) = items.next_element::<&RawValue>()? {
-            if comma {
-                self.out.push(b',');
-            }
-            comma = true;
-            self.tree.write_value(item.get(), self.message, self.out);
-        }
-        Ok(())
-    }
-}
+/// What is written where there is nothing.
+const NULL: &str = "null";
 
 #[cfg(test)]
 mod tests;

@@ -70,6 +70,11 @@ impl Session {
         }
     }
 
+    /// Another limit of running operations; those that run go on.
+    pub fn set_operations_max(&mut self, operations_max: usize) {
+        self.operations_max = operations_max;
+    }
+
     /// Takes one text message from the client.
     pub fn receive(&mut self, text: &str) {
         if self.state == State::Closed {

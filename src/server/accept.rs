@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::tls;
+use super::{Options, tls};
 
 /// How long a client may be silent.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +40,12 @@ pub(super) struct Door {
     router: Router,
     /// The settings of TLS for new connections; `None`: none.
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-    patience: Patience,
-    http: Builder<TokioExecutor>,
+    patience: watch::Receiver<Patience>,
+    http: Http,
     stop: CancellationToken,
 }
+
+type Http = Builder<TokioExecutor>;
 
 /// Streams of one HTTP/2 connection, WebSockets among them: all tabs of a browser share one.
 const STREAMS_MAX: u32 = 200;
@@ -57,15 +59,21 @@ const STREAM_UNSENT_BYTES: usize = 32 << 10;
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+impl Patience {
+    pub(super) fn of(options: &Options) -> Self {
+        Self { first: options.request_timeout, idle: options.idle_timeout }
+    }
+}
+
 impl Door {
     pub(super) fn new(
         router: Router,
         tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-        patience: Patience,
+        patience: watch::Receiver<Patience>,
         stop: CancellationToken,
     ) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(patience.idle);
+        http.http1().timer(TokioTimer::new());
         http.http2()
             .timer(TokioTimer::new())
             .enable_connect_protocol()
@@ -104,18 +112,30 @@ impl Door {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
-        let deadline = Instant::now() + self.patience.first;
-        let Some(tls) = &self.tls else { return self.answer(stream, remote, deadline).await };
+        let patience = *self.patience.borrow();
+        bound_silence(&stream, patience);
+        let deadline = Instant::now() + patience.first;
+        let http = self.http(patience.idle);
+        let Some(tls) = &self.tls else {
+            return self.answer(&http, stream, remote, deadline).await;
+        };
         let config = tls.borrow().clone();
         match timeout_at(deadline, tls::greet(stream, config)).await {
-            Ok(Ok(stream)) => self.answer(stream, remote, deadline).await,
+            Ok(Ok(stream)) => self.answer(&http, stream, remote, deadline).await,
             Ok(Err(error)) => tracing::debug!(%remote, %error, "no TLS handshake"),
             Err(_) => tracing::debug!(%remote, "no TLS handshake in time"),
         }
     }
 
+    /// HTTP for one connection.
+    fn http(&self, idle: Duration) -> Http {
+        let mut http = self.http.clone();
+        http.http1().header_read_timeout(idle);
+        http
+    }
+
     /// Answers the requests of one connection.
-    async fn answer<S>(&self, stream: S, remote: SocketAddr, deadline: Instant)
+    async fn answer<S>(&self, http: &Http, stream: S, remote: SocketAddr, deadline: Instant)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -128,7 +148,7 @@ impl Door {
             routes.call(request)
         });
         let stream = TokioIo::new(stream);
-        let mut connection = pin!(self.http.serve_connection_with_upgrades(stream, service));
+        let mut connection = pin!(http.serve_connection_with_upgrades(stream, service));
         let (mut is_new, mut is_stopping) = (true, false);
         loop {
             tokio::select! {
@@ -147,6 +167,14 @@ impl Door {
                 }
             }
         }
+    }
+}
+
+/// HTTP has no limit of its own for a client that does not read an answer.
+fn bound_silence(stream: &TcpStream, patience: Patience) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience.idle)) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT was refused");
     }
 }
 

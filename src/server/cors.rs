@@ -28,7 +28,8 @@ impl Gate {
     /// Refuses pages that may not call.
     pub(super) fn check(app: &App, remote: SocketAddr, request: &Request) -> Result<Self, Answer> {
         let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
-        let (headers, origins) = (request.headers(), &app.options.origins);
+        let options = app.options.load();
+        let (headers, origins) = (request.headers(), &options.origins);
         if !origin::is_allowed(headers, host.as_deref(), remote.ip(), origins) {
             let reason = "pages of this origin may not call the broker; allow it with --origin";
             return Err(Answer::refuse(StatusCode::FORBIDDEN, reason));
@@ -39,7 +40,7 @@ impl Gate {
         }
         // By TLS, a name that is not ours has no certificate either.
         if request.method() == Method::GET
-            && app.options.tls.is_none()
+            && options.tls.is_none()
             && !origin::may_read(headers, host.as_deref(), remote.ip(), origins)
         {
             let reason = "over loopback the host must be localhost, an address, or that of an \

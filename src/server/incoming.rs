@@ -78,7 +78,7 @@ pub(super) async fn body(app: &App, request: Request) -> Result<String, Answer> 
         let reason = "send the body as Content-Type: application/json";
         return Err(Answer::refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
     }
-    let most = app.options.body_bytes_max;
+    let most = app.options.load().body_bytes_max;
     let too_large = || {
         let reason = format!("the body must arrive whole and have at most {most} bytes");
         Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason)

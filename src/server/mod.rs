@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -81,7 +82,7 @@ const RETRY_AFTER_SECONDS: u16 = 5;
 pub(crate) struct App {
     layers: Layers,
     shards: Shards,
-    options: Options,
+    options: ArcSwap<Options>,
     exposition: Exposition,
     /// Numbers the sockets, so that shards get them in turn.
     next_socket: AtomicUsize,
@@ -97,6 +98,7 @@ pub struct Handle {
     pub admin_address: Option<SocketAddr>,
     app: Arc<App>,
     tls: Option<watch::Sender<Arc<ServerConfig>>>,
+    patience: watch::Sender<Patience>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -122,26 +124,26 @@ impl Handle {
         options: Options,
         exposition: Exposition,
     ) -> Result<Self, StartError> {
-        let patience = Patience { first: options.request_timeout, idle: options.idle_timeout };
-        let listener = listen(options.listen, patience)?;
+        let listener = listen(options.listen)?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let admin = match options.admin_listen {
-            Some(address) => Some(listen(address, patience)?),
+            Some(address) => Some(listen(address)?),
             None => None,
         };
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let tls = options.tls.clone().map(watch::Sender::new);
+        let patience = watch::Sender::new(Patience::of(&options));
         let app = Arc::new(App {
             layers,
             shards,
-            options,
+            options: ArcSwap::from_pointee(options),
             exposition,
             next_socket: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
             reservations: Reservations::new(),
         });
         let stop = CancellationToken::new();
-        let door = |router, tls| Door::new(router, tls, patience, stop.clone());
+        let door = |router, tls| Door::new(router, tls, patience.subscribe(), stop.clone());
         let settings = tls.as_ref().map(watch::Sender::subscribe);
         let mut tasks = vec![
             tokio::spawn(door(routes::public(app.clone()), settings).run(listener)),
@@ -149,20 +151,35 @@ impl Handle {
         ];
         let admin = admin.map(|admin| door(routes::admin(app.clone()), None).run(admin));
         tasks.extend(admin.map(tokio::spawn));
-        Ok(Self { address, admin_address, app, tls, stop, tasks })
+        Ok(Self { address, admin_address, app, tls, patience, stop, tasks })
     }
 
-    /// Serves clients that connect from now on with these settings of TLS, if it serves by TLS.
-    pub fn renew_tls(&self, config: Arc<ServerConfig>) {
-        if let Some(tls) = &self.tls {
-            tls.send_replace(config);
+    /// Takes over what can change while it serves, for requests and clients that come from now on.
+    /// The addresses stay, and TLS stays on or off.
+    pub fn set_options(&self, mut options: Options) {
+        match (&self.tls, &options.tls) {
+            (Some(sender), Some(config)) => drop(sender.send_replace(config.clone())),
+            _ => options.tls.clone_from(&self.app.options.load().tls),
         }
+        self.patience.send_replace(Patience::of(&options));
+        self.app.options.store(Arc::new(options));
+    }
+
+    /// The layers below.
+    pub fn layers(&self) -> &Layers {
+        &self.app.layers
+    }
+
+    /// The threads that own the connections.
+    pub fn shards(&self) -> &Shards {
+        &self.app.shards
     }
 
     /// Takes no new clients, and closes the connections spread over the drain's time.
     pub async fn drain(self) {
         self.app.is_draining.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.app.shards.drain(self.app.options.drain_timeout).await;
+        let within = self.app.options.load().drain_timeout;
+        self.app.shards.drain(within).await;
         self.stop.cancel();
         for task in self.tasks {
             // Requests under way end with their answer; what still hangs is not waited for.
@@ -175,11 +192,11 @@ impl Handle {
 /// clients that come back at once must not be turned away.
 const BACKLOG: u32 = 4096;
 
-fn listen(address: SocketAddr, patience: Patience) -> Result<TcpListener, StartError> {
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        bound_unread(&socket, patience);
+        bound_unsent(&socket);
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
@@ -191,17 +208,11 @@ fn listen(address: SocketAddr, patience: Patience) -> Result<TcpListener, StartE
 /// others wait while they are copied. What is on its way is not limited by this.
 const UNSENT_BYTES: u32 = 64 << 10;
 
-/// Bounds what a client may leave unread, and for how long it may read nothing of it, on all
-/// connections that the socket will accept: they inherit both.
-fn bound_unread(socket: &TcpSocket, patience: Patience) {
+/// Bounds it on all connections that the socket will accept: they inherit it.
+fn bound_unsent(socket: &TcpSocket) {
     #[cfg(target_os = "linux")]
-    {
-        let socket = socket2::SockRef::from(socket);
-        let bounded = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
-        // HTTP has no limit of its own for a client that does not read an answer.
-        if let Err(error) = bounded.and(socket.set_tcp_user_timeout(Some(patience.idle))) {
-            tracing::warn!(%error, "TCP_NOTSENT_LOWAT or TCP_USER_TIMEOUT was refused");
-        }
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::warn!(%error, "TCP_NOTSENT_LOWAT was refused");
     }
 }
 

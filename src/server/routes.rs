@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get};
 
 use super::{App, console, health, plain, upgrade};
 
 /// What clients reach.
 pub(super) fn public(app: Arc<App>) -> Router {
-    let body = DefaultBodyLimit::max(app.options.body_bytes_max);
     Router::new()
-        .route("/graphql", any(upgrade::or_http).layer(body))
-        .route("/topics/{name}", any(plain::serve).layer(body))
+        .route("/graphql", any(upgrade::or_http))
+        .route("/topics/{name}", any(plain::serve))
         .route("/", get(console::index))
         .route("/{*file}", get(console::file).fallback(console::other))
         .with_state(app)

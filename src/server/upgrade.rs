@@ -51,7 +51,8 @@ pub(super) async fn or_http(
         Err(refusal) => return refuse(refusal, request.version()),
     };
     let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    if !origin::is_allowed(request.headers(), host.as_deref(), remote.ip(), &app.options.origins) {
+    let options = app.options.load_full();
+    if !origin::is_allowed(request.headers(), host.as_deref(), remote.ip(), &options.origins) {
         let reason = "pages of this origin may not connect; allow it with --origin\n";
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
@@ -65,7 +66,7 @@ pub(super) async fn or_http(
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded\n").into_response();
     };
-    accepted.deflate = accepted.deflate.filter(|_| app.options.compression);
+    accepted.deflate = accepted.deflate.filter(|_| options.compression);
     let dialect = Dialect::choose(accepted.protocols.iter().map(String::as_str));
     let admin = origin::is_local(remote.ip(), request.headers());
     let deflate = accepted.deflate.as_ref().map(|agreed| agreed.window);

@@ -4,11 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
+use crate::broker::misfits::Misfits;
+use crate::broker::rules::TopicType;
 use crate::broker::{Base, Options};
+use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
-use crate::message::cursor::Epoch;
+use crate::message::cursor::{Cursor, Epoch, Sequence};
+use crate::message::json::Json;
 use crate::message::time::Timestamp;
+use crate::message::topic::Topic;
+use crate::message::{Draft, Message, Place};
+use crate::plan::shape::Shape;
 
 /// Samples of a family: name, labels as written, value.
 type Samples = Vec<(String, String, f64)>;
@@ -71,13 +78,26 @@ fn broker() -> Arc<Broker> {
             rules: Vec::new(),
             default: Keep { last: None, age: None, bytes: None },
         },
-        memory_bytes: 1000,
-        idempotency_window: Duration::from_secs(1),
-        idempotency_ids_max: 10,
+        bounds: Bounds {
+            memory_bytes: 1000,
+            idempotency_window: Duration::from_secs(1),
+            idempotency_ids_max: 10,
+        },
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());
     Arc::new(Broker::new(engine, base, options, Timestamp::from_micros(0)))
+}
+
+/// Of a type with the object that is at no place, nothing fits.
+fn skip_one(misfits: &Misfits) {
+    let ty = TopicType { name: "Quote".into(), shape: Shape::new(Vec::new(), 0) };
+    let payload = Json::parse("{}").unwrap();
+    let draft = Draft { topic: Topic::parse("a").unwrap(), payload, key: None, headers: None };
+    let cursor = Cursor { epoch: Epoch::new(1), sequence: Sequence(1) };
+    let published_at = Timestamp::from_micros(0);
+    let message = Message::new(draft, Place { cursor, previous: None, published_at });
+    assert!(!misfits.fits(Some(&ty), &message));
 }
 
 #[test]
@@ -87,6 +107,7 @@ fn every_metric_that_users_rely_on_is_there() {
     counters.count_dropped("rate", 3, Instant::now());
     counters.count_closed(1013);
     counters.count_end("stopped");
+    skip_one(&counters.misfits);
     let text = exposition(broker)();
     let families = parse(&text);
     let samples: Vec<_> = families.values().flat_map(|(_, samples)| samples).collect();
@@ -104,6 +125,7 @@ fn every_metric_that_users_rely_on_is_there() {
     }
     let is_one = |value: f64| (value - 1.0).abs() < f64::EPSILON;
     assert!((value("tidings_dropped_total", "policy=\"rate\"") - 3.0).abs() < f64::EPSILON);
+    assert!(is_one(value("tidings_skipped_total", "type=\"Quote\"")));
     assert!(is_one(value("tidings_closed_total", "code=\"1013\"")));
     assert!(is_one(value("tidings_subscription_ends_total", "reason=\"stopped\"")));
     assert!(value("tidings_inbox_events", "shard=\"1\"").abs() < f64::EPSILON);

@@ -143,6 +143,11 @@ impl Assembler {
         Self { message_bytes_max, open: None, role, deflate, done: false }
     }
 
+    /// Another limit, for what comes from now on.
+    pub const fn set_message_bytes_max(&mut self, message_bytes_max: usize) {
+        self.message_bytes_max = message_bytes_max;
+    }
+
     /// The next event in `input`, which is left at what follows it; `None` when all of it is used.
     ///
     /// After an error and after [`Event::Close`] whatever comes is passed over (RFC 6455,

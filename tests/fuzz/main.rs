@@ -33,7 +33,7 @@ macro_rules! targets {
     };
 }
 
-targets!(config cursor filters frames graphql handshake inflate json messages session);
+targets!(config cursor filters frames graphql handshake inflate json messages sdl session);
 
 #[test]
 fn every_target_is_tested() {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidings::engine::memory::{Memory, Options};
 use tidings::engine::retention::{Keep, Retention, Rule};
-use tidings::engine::{Batch, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
+use tidings::engine::{
+    Batch, Bounds, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink,
+};
 use tidings::message::cursor::{Cursor, Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::json::Json;
@@ -85,9 +87,11 @@ fn make_memory(retention: Retention) -> Subject {
     let options = Options {
         epoch: Epoch::new(42),
         retention,
-        memory_bytes: 1 << 20,
-        idempotency_window: WINDOW,
-        idempotency_ids_max: 1000,
+        bounds: Bounds {
+            memory_bytes: 1 << 20,
+            idempotency_window: WINDOW,
+            idempotency_ids_max: 1000,
+        },
         clock: Arc::new(move || Timestamp::from_micros(clock.load(Ordering::Relaxed))),
     };
     let engine = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);

@@ -25,6 +25,7 @@ mod pace;
 mod plain;
 mod presence;
 mod publish;
+mod reload;
 mod resume;
 mod slow;
 mod sse;

@@ -16,7 +16,7 @@ use tidings::broker::feed::{Feed, FeedId, ShardId};
 use tidings::broker::{Base, Broker, Caught, Error, Next, Options};
 use tidings::engine::memory::{self, Memory};
 use tidings::engine::retention::{Keep, Retention};
-use tidings::engine::{Error as EngineError, Publish};
+use tidings::engine::{Bounds, Error as EngineError, Publish};
 use tidings::message::Draft;
 use tidings::message::cursor::{Cursor, Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
@@ -119,9 +119,11 @@ impl World {
                 rules: Vec::new(),
                 default: Keep { last: Some(KEEP), age: None, bytes: None },
             },
-            memory_bytes: 1 << 30,
-            idempotency_window: Duration::from_secs(1),
-            idempotency_ids_max: 10,
+            bounds: Bounds {
+                memory_bytes: 1 << 30,
+                idempotency_window: Duration::from_secs(1),
+                idempotency_ids_max: 10,
+            },
             clock: Arc::new(|| Timestamp::from_micros(1)),
         };
         let log = Memory::new(memory, base.feeds.clone());

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tidings::engine::memory::Memory;
+use tidings::engine::retention::Retention;
 use tidings::engine::{
-    Accept, Batch, Engine, Error as EngineError, Kept, Limit, Publish, ReadFrom, Reply,
+    Accept, Batch, Bounds, Engine, Error as EngineError, Kept, Limit, Publish, ReadFrom, Reply,
 };
 use tidings::message::Receipt;
 use tidings::message::cursor::{Epoch, Sequence};
@@ -75,6 +76,12 @@ impl Engine for Late {
     }
     fn sweep(&self) {
         self.log.sweep();
+    }
+    fn set_retention(&self, retention: Retention) {
+        self.log.set_retention(retention);
+    }
+    fn set_bounds(&self, bounds: Bounds) {
+        self.log.set_bounds(bounds);
     }
     fn kept_bytes(&self) -> u64 {
         self.log.kept_bytes()

@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tidings::broker::{Base, Broker, Options};
-use tidings::engine::Publish;
 use tidings::engine::memory::{self, Memory};
 use tidings::engine::retention::{Keep, Retention};
+use tidings::engine::{Bounds, Publish};
 use tidings::message::Draft;
 use tidings::message::cursor::Epoch;
 use tidings::message::filter::Filter;
@@ -38,9 +38,11 @@ fn broker() -> Arc<Broker> {
             rules: Vec::new(),
             default: Keep { last: Some(2), age: None, bytes: None },
         },
-        memory_bytes: 1 << 20,
-        idempotency_window: Duration::from_secs(1),
-        idempotency_ids_max: 10,
+        bounds: Bounds {
+            memory_bytes: 1 << 20,
+            idempotency_window: Duration::from_secs(1),
+            idempotency_ids_max: 10,
+        },
         clock: Arc::new(|| Timestamp::from_micros(1)),
     };
     let log = Memory::new(memory, base.feeds.clone());

@@ -13,7 +13,8 @@ use crate::broker::{self, Base, Broker};
 use crate::connection::registry::{Limits, Registry};
 use crate::connection::shard::Seed;
 use crate::connection::socket::Stream;
-use crate::connection::{Options, Upgraded};
+use crate::connection::{Options, Told, Upgraded};
+use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
 use crate::graphql::definition::Definition;
@@ -37,9 +38,11 @@ fn broker() -> Arc<Broker> {
     let memory = memory::Options {
         epoch: Epoch::new(1),
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
-        memory_bytes: 1000,
-        idempotency_window: Duration::from_secs(1),
-        idempotency_ids_max: 10,
+        bounds: Bounds {
+            memory_bytes: 1000,
+            idempotency_window: Duration::from_secs(1),
+            idempotency_ids_max: 10,
+        },
         clock: Arc::new(|| Timestamp::from_micros(0)),
     };
     let engine = Memory::new(memory, base.feeds.clone());
@@ -76,8 +79,13 @@ fn seed() -> Seed {
         close_timeout: minute,
         version: "1",
     };
-    let (sockets, drain) = (mpsc::channel(1).1, watch::channel(None).1);
-    Seed { number: 0, broker, schema, registry, options, sockets, drain }
+    let told = Told {
+        options: watch::channel(options).1,
+        schema: watch::channel(()).1,
+        drain: watch::channel(None).1,
+    };
+    let sockets = mpsc::channel(1).1;
+    Seed { number: 0, broker, schema, registry, sockets, told }
 }
 
 /// Opens a connection on the shard; the other end of its socket.

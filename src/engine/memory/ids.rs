@@ -30,6 +30,11 @@ impl Ids {
         Self { window, count_max, queue: VecDeque::new() }
     }
 
+    /// Holds ids to another window and number from now on.
+    pub(super) fn set(&mut self, window: Duration, count_max: usize) {
+        (self.window, self.count_max) = (window, count_max);
+    }
+
     pub(super) fn push(&mut self, slot: Slot, id: Arc<str>, used: Used) {
         self.queue.push_back(Entry { slot, id, used });
     }

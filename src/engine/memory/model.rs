@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use self::naive::{Entry, Expected, Fate, Naive};
-use self::steps::{Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
+use self::steps::{BOUNDS, Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
 use super::read::Looks;
 use super::{Memory, Options};
-use crate::engine::{Accept, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
+use crate::engine::{Accept, Bounds, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::json::Json;
@@ -63,19 +63,17 @@ impl Pair {
     fn new(memory_bytes: u64, looks: Looks) -> Self {
         let clock = Arc::new(AtomicI64::new(1_000_000));
         let sink = Arc::new(Recorder::default());
-        let (window, ids_max) = (Duration::from_millis(70), 12);
+        let bounds = bounds(memory_bytes);
         let time = Arc::clone(&clock);
         let options = Options {
             epoch: Epoch::new(7),
-            retention: retention(),
-            memory_bytes,
-            idempotency_window: window,
-            idempotency_ids_max: ids_max,
+            retention: retention(0),
+            bounds,
             clock: Arc::new(move || Timestamp::from_micros(time.load(Ordering::Relaxed))),
         };
         let memory = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
         memory.state.lock().looks = looks;
-        let naive = Naive::new(retention(), memory_bytes, window, ids_max);
+        let naive = Naive::new(retention(0), bounds);
         Self { memory, sink, naive, clock, readers: Vec::new() }
     }
 
@@ -97,6 +95,14 @@ impl Pair {
             Step::Purge(index) => {
                 let purged = now(self.memory.purge(&topic(index))).unwrap();
                 assert_eq!(purged, self.naive.purge(&topic(index)));
+            }
+            Step::Rules(number) => {
+                self.memory.set_retention(retention(number));
+                self.naive.set_retention(retention(number), self.time());
+            }
+            Step::Bound(memory_bytes) => {
+                self.memory.set_bounds(bounds(memory_bytes));
+                self.naive.set_bounds(bounds(memory_bytes));
             }
             Step::Open { filters: indices, back, messages, bytes } => {
                 let head = self.naive.head();
@@ -333,6 +339,11 @@ impl Pair {
     }
 }
 
+fn bounds(memory_bytes: u64) -> Bounds {
+    let idempotency_window = Duration::from_millis(70);
+    Bounds { memory_bytes, idempotency_window, idempotency_ids_max: 12 }
+}
+
 fn publish(topic: usize, padding: usize, count: usize) -> Step {
     let draw = Draw { topic, key: None, padding, id: None, if_last: None };
     Step::Publish(vec![draw; count])
@@ -365,7 +376,7 @@ fn a_message_does_not_stand_for_one_that_was_past_its_age() {
 proptest! {
     #[test]
     fn it_does_what_the_naive_engine_does(
-        memory_bytes in prop_oneof![Just(2_000_u64), Just(9_000), Just(1 << 20)],
+        memory_bytes in prop::sample::select(BOUNDS.to_vec()),
         topics_max in 0..12_usize,
         entries_max in 1..6_usize,
         steps in prop::collection::vec(steps(), 1..80),

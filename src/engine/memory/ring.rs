@@ -45,6 +45,10 @@ pub(super) struct Used {
 /// What a conflating topic remembers besides.
 #[derive(Debug, Default)]
 struct Conflation {
+    /// False when the topic conflates no more, but did when messages were replaced.
+    is_on: bool,
+    /// So many of the oldest messages are not in `newest` yet.
+    unnoted: usize,
     /// The newest message of each key that is kept.
     newest: HashMap<Box<str>, u64>,
     /// Forgotten messages that newer ones stand for, oldest first. All of them come after the
@@ -72,12 +76,32 @@ impl Ring {
             is_listed: false,
             messages: VecDeque::new(),
             bytes: 0,
-            conflation: terms.conflate.then(Box::default),
+            conflation: terms.conflate.then(|| Box::new(Conflation::on(0))),
         }
     }
 
+    /// Begins to conflate, or ends it. False when the budget, in messages, did not suffice to note
+    /// those that are kept: until that is done, some that newer ones stand for may count as lost.
+    pub(super) fn set_conflation(&mut self, is_on: bool, budget: &mut usize) -> bool {
+        let conflation = match &mut self.conflation {
+            Some(conflation) => conflation,
+            None if is_on => self.conflation.insert(Box::new(Conflation::on(self.messages.len()))),
+            None => return true,
+        };
+        if is_on {
+            return conflation.note(&self.messages, budget);
+        }
+        if conflation.replaced.is_empty() {
+            self.conflation = None;
+        } else {
+            let replaced = std::mem::take(&mut conflation.replaced);
+            **conflation = Conflation { replaced, ..Conflation::default() };
+        }
+        true
+    }
+
     pub(super) fn push(&mut self, message: Arc<Message>) {
-        if let Some(conflation) = &mut self.conflation {
+        if let Some(conflation) = self.conflation.as_mut().filter(|conflation| conflation.is_on) {
             let (key, sequence) = (message.conflation_key(), message.cursor.sequence.0);
             match conflation.newest.get_mut(key) {
                 Some(newest) => *newest = sequence,
@@ -93,7 +117,8 @@ impl Ring {
         let message = self.messages.pop_front()?;
         self.bytes -= message.cost() as u64;
         let mut is_replaced = false;
-        if let Some(conflation) = &mut self.conflation {
+        if let Some(conflation) = self.conflation.as_mut().filter(|conflation| conflation.is_on) {
+            conflation.unnoted = conflation.unnoted.saturating_sub(1);
             let key = message.conflation_key();
             let newest = conflation.newest.get(key).copied().unwrap_or_default();
             is_replaced = newest > message.cursor.sequence.0;
@@ -198,6 +223,32 @@ impl Ring {
     /// True when nothing speaks for remembering the topic.
     pub(super) fn is_idle(&self) -> bool {
         self.messages.is_empty() && self.ids.is_empty()
+    }
+}
+
+impl Conflation {
+    fn on(unnoted: usize) -> Self {
+        Self { is_on: true, unnoted, ..Self::default() }
+    }
+
+    /// Notes messages that came before the topic conflated, the newest first, so that the first of
+    /// each key stays; false when the budget did not suffice.
+    fn note(&mut self, messages: &VecDeque<Arc<Message>>, budget: &mut usize) -> bool {
+        if !std::mem::replace(&mut self.is_on, true) {
+            self.unnoted = messages.len();
+        }
+        while let Some(message) = self.unnoted.checked_sub(1).and_then(|at| messages.get(at)) {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            self.unnoted -= 1;
+            let key = message.conflation_key();
+            if !self.newest.contains_key(key) {
+                self.newest.insert(key.into(), message.cursor.sequence.0);
+            }
+        }
+        true
     }
 }
 

@@ -34,15 +34,15 @@ pub(super) struct State {
     /// Topics that keep messages.
     pub(super) filled: u64,
     pub(super) looks: Looks,
-    retention: Retention,
-    memory_bytes: u64,
+    pub(super) retention: Retention,
+    pub(super) memory_bytes: u64,
     /// The newest time that the clock has given.
     now: Timestamp,
     /// For each topic whose messages age, a time before which none of them is past its age.
-    due: BTreeSet<(Timestamp, Slot)>,
+    pub(super) due: BTreeSet<(Timestamp, Slot)>,
     /// Topics that may have become idle.
     emptied: Vec<Slot>,
-    ids: Ids,
+    pub(super) ids: Ids,
 }
 
 /// A kept message and its topic.
@@ -75,6 +75,7 @@ const REPLACED_SHARES: u64 = 8;
 
 impl State {
     pub(super) fn new(options: Options) -> Self {
+        let bounds = options.bounds;
         Self {
             epoch: options.epoch,
             head: 0,
@@ -87,11 +88,11 @@ impl State {
             filled: 0,
             looks: Looks::default(),
             retention: options.retention,
-            memory_bytes: options.memory_bytes,
+            memory_bytes: bounds.memory_bytes,
             now: Timestamp::from_micros(i64::MIN),
             due: BTreeSet::new(),
             emptied: Vec::new(),
-            ids: Ids::new(options.idempotency_window, options.idempotency_ids_max),
+            ids: Ids::new(bounds.idempotency_window, bounds.idempotency_ids_max),
         }
     }
 
@@ -178,18 +179,38 @@ impl State {
 
     /// Forgets what is over the limits of the topic and over the limit of all.
     fn trim(&mut self, slot: Slot, now: Timestamp) {
+        let mut budget = usize::MAX;
+        self.trim_topic(slot, now, &mut budget);
+        self.trim_all(now, &mut budget);
+    }
+
+    /// Forgets what is over the topic's limits; false when the budget, in messages, did not
+    /// suffice.
+    pub(super) fn trim_topic(&mut self, slot: Slot, now: Timestamp, budget: &mut usize) -> bool {
         loop {
             let ring = &self.topics[slot];
             match ring.held() {
-                Some(held) if ring.terms.keep.forgets_oldest(held, now) => {
-                    self.forget_oldest(slot);
-                }
-                _ => break,
+                Some(held) if ring.terms.keep.forgets_oldest(held, now) => {}
+                _ => return true,
             }
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            self.forget_oldest(slot);
         }
+    }
+
+    /// Forgets what is over the limit of all topics; false when the budget, in messages, did not
+    /// suffice.
+    pub(super) fn trim_all(&mut self, now: Timestamp, budget: &mut usize) -> bool {
         while self.bytes > self.memory_bytes
             && let Some((_, oldest)) = self.kept.first_key_value()
         {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
             let slot = oldest.slot;
             if self.is_due(now) {
                 self.expire(now, 1);
@@ -197,6 +218,7 @@ impl State {
                 self.forget_oldest(slot);
             }
         }
+        true
     }
 
     fn forget_oldest(&mut self, slot: Slot) {
@@ -233,15 +255,28 @@ impl State {
     }
 
     fn bound_replaced(&mut self, slot: Slot) {
-        let all_max = self.memory_bytes / MEMORY_PER_REPLACED;
-        if self.topics[slot].replaced_count() as u64 > all_max / REPLACED_SHARES {
+        let most = self.memory_bytes / MEMORY_PER_REPLACED / REPLACED_SHARES;
+        while self.topics[slot].replaced_count() as u64 > most {
             self.lose_oldest_replaced(slot);
         }
-        if self.replaced.len() as u64 > all_max
+        let mut budget = usize::MAX;
+        self.bound_all_replaced(&mut budget);
+    }
+
+    /// Forgets replaced messages of which there are too many; false when the budget did not
+    /// suffice.
+    pub(super) fn bound_all_replaced(&mut self, budget: &mut usize) -> bool {
+        let most = self.memory_bytes / MEMORY_PER_REPLACED;
+        while self.replaced.len() as u64 > most
             && let Some((_, oldest)) = self.replaced.first_key_value()
         {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
             self.lose_oldest_replaced(oldest.slot);
         }
+        true
     }
 
     fn lose_oldest_replaced(&mut self, slot: Slot) {

@@ -57,6 +57,12 @@ impl Topics {
         self.tree.remove(ring.leaf);
     }
 
+    /// The topic whose name comes after this one; `None`: the first.
+    pub(super) fn next(&self, after: Option<&Topic>) -> Option<Slot> {
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_str()));
+        self.names.range::<str, _>((start, Bound::Unbounded)).next().map(|(_, &slot)| slot)
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let no_names = self.slots.is_empty() && self.names.is_empty();

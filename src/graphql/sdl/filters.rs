@@ -6,6 +6,7 @@ use async_graphql::parser::types::{BaseType, Type};
 
 use super::derive::innermost;
 use super::model::{Field, Model, Object};
+use super::names::filter;
 use super::print::each;
 
 /// The comparisons that a leaf allows beside those that all do.
@@ -30,22 +31,10 @@ pub(super) fn of(model: &Model) -> String {
     inputs.into_values().collect()
 }
 
-/// The input that tests a value of this type.
-fn name(ty: &Type) -> String {
-    format!("{}Filter", stem(ty))
-}
-
-fn stem(ty: &Type) -> String {
-    match &ty.base {
-        BaseType::Named(name) => name.to_string(),
-        BaseType::List(item) => format!("{}List", stem(item)),
-    }
-}
-
 fn of_object(object: &Object, is_nested: bool) -> String {
     let own = &object.name;
     let field = |field: &Field| {
-        format!("  \"Tests `{}`.\"\n  {}: {}\n", field.name, field.name, name(&field.ty))
+        format!("  \"Tests `{}`.\"\n  {}: {}\n", field.name, field.name, filter(&field.ty))
     };
     let is_null = if is_nested { IS_NULL } else { "" };
     let fields = each(&object.fields, field);
@@ -59,11 +48,11 @@ fn of_object(object: &Object, is_nested: bool) -> String {
 fn add(model: &Model, ty: &Type, inputs: &mut BTreeMap<String, String>) {
     match &ty.base {
         BaseType::List(item) => {
-            inputs.entry(name(ty)).or_insert_with(|| of_list(ty, item, model));
+            inputs.entry(filter(ty)).or_insert_with(|| of_list(ty, item, model));
             add(model, item, inputs);
         }
         BaseType::Named(leaf) if model.object(leaf).is_none() => {
-            inputs.entry(name(ty)).or_insert_with(|| of_leaf(model, leaf));
+            inputs.entry(filter(ty)).or_insert_with(|| of_leaf(model, leaf));
         }
         BaseType::Named(_) => {}
     }
@@ -79,7 +68,7 @@ fn of_list(ty: &Type, item: &Type, model: &Model) -> String {
              ne: {value}\n  \"Equal to one of these.\"\n  in: [{value}!]\n"
         )
     };
-    let (name, item) = (name(ty), name(item));
+    let (name, item) = (filter(ty), filter(item));
     let any = format!("  \"An element passes.\"\n  any: {item}\n");
     format!("\n\"Tests a list.\"\ninput {name} {{\n{any}{equal}{IS_NULL}}}\n")
 }

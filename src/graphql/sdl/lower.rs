@@ -59,7 +59,7 @@ pub(super) fn scalar(scalar: &ScalarType<'_>) -> Scalar {
     }
 }
 
-fn ty(given: &ast::Type) -> Type {
+pub(super) fn ty(given: &ast::Type) -> Type {
     let base = match given {
         ast::Type::Named(name) | ast::Type::NonNullNamed(name) => BaseType::Named(Name::new(name)),
         ast::Type::List(item) | ast::Type::NonNullList(item) => BaseType::List(Box::new(ty(item))),

@@ -113,7 +113,7 @@ fn field(
                 .at(folder.span(name), "every type with `@topic` has it already")
                 .help("remove or rename it"),
         ),
-        "and" | "or" | "not" => faults.push(
+        "and" | "or" | "not" | "isNull" => faults.push(
             Fault::new(format!("a field cannot be named `{name}`"))
                 .at(folder.span(name), format!("in filters, `{name}` has a meaning of its own"))
                 .help(format!("rename it: the filter `{}Filter` has its fields", object.name)),

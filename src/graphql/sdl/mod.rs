@@ -14,6 +14,7 @@ pub mod names;
 pub mod source;
 
 mod brackets;
+mod collide;
 mod directives;
 mod entity;
 mod filters;

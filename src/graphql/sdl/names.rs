@@ -1,5 +1,7 @@
 //! The names that are derived from those of types and stems.
 
+use async_graphql::parser::types::{BaseType, Type};
+
 use super::ours::Root;
 
 /// The stem of a type's fields where `@topic` names none: `Quote` is `quote`, `HTTPLog` is
@@ -74,12 +76,19 @@ pub(super) fn fields(root: Root, stem: &str) -> Vec<String> {
 
 /// The types that are derived from an object type.
 pub(super) fn of_object(name: &str) -> Vec<String> {
-    ["Input", "Filter", "ListFilter", "Connection", "Edge"].map(|end| format!("{name}{end}")).into()
+    ["Input", "Filter", "Connection", "Edge"].map(|end| format!("{name}{end}")).into()
 }
 
-/// The types that are derived from an enum or scalar.
-pub(super) fn of_leaf(name: &str) -> Vec<String> {
-    ["Filter", "ListFilter"].map(|end| format!("{name}{end}")).into()
+/// The input that tests a value of this type.
+pub(super) fn filter(ty: &Type) -> String {
+    format!("{}Filter", of_lists(ty))
+}
+
+fn of_lists(ty: &Type) -> String {
+    match &ty.base {
+        BaseType::Named(name) => name.to_string(),
+        BaseType::List(item) => format!("{}List", of_lists(item)),
+    }
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl Error<'_> {
         };
         let fault = Fault::new(format!("expected {expected}, found {found}"));
         let fault = fault.at(span, format!("expected {expected}"));
-        if help.is_empty() { fault } else { fault.help(help) }
+        fault.help(help)
     }
 
     /// `symbol:` and then the next field, whose name the parser takes for the type.
@@ -176,10 +176,10 @@ impl Error<'_> {
             "unterminated string value" if self.found.starts_with("\"\"\"") => {
                 ("a text does not end", "begins here", "close it with `\"\"\"`")
             }
-            "unterminated string value" => {
+            "unterminated string value" | "unexpected line terminator" => {
                 ("a string does not end", "begins here", "close it with `\"` in the same line")
             }
-            message if message.contains("escape") || message.contains("unicode") => (
+            message if message.contains("escape") => (
                 "a string has an escape that there is not",
                 "in this string",
                 "the escapes are `\\\"`, `\\\\`, `\\/`, `\\b`, `\\f`, `\\n`, `\\r`, `\\t` and \
@@ -187,6 +187,12 @@ impl Error<'_> {
             ),
             message if message.contains("limit") => {
                 ("this is nested too deeply", "too deep", "take it apart")
+            }
+            message if message.contains("leading zeroes") => {
+                ("a number begins with 0", "not a number", "write it without the zeros")
+            }
+            "Unexpected EOF in float value" => {
+                ("a number does not end", "begins here", "write all of its digits")
             }
             _ => return None,
         };
@@ -221,7 +227,7 @@ impl Error<'_> {
         let (expected, help) = match expected {
             "a type" | "a Type" if self.before.ends_with([':', '[']) => ("a type", FIELD),
             "a type" | "a Type" => ("`:` and a type", FIELD),
-            "a name" | "a Name" => ("a name", ""),
+            "a name" | "a Name" => ("a name", "names consist of letters, digits and `_`"),
             "Field Definition" => ("a field", FIELD),
             "Enum Value Definition" | "invalid Enum Value" | "Enum Value" => {
                 ("a value", "the values of an enum are names other than true, false and null")
@@ -231,7 +237,8 @@ impl Error<'_> {
             "R_CURLY" => ("`}`", self.instead_of_a_curly()),
             "R_PAREN" => ("`)`", ARGUMENT),
             "R_BRACK" => ("`]`", "a list is written `[Type]`"),
-            other => return (other.to_lowercase(), ""),
+            "COLON" => ("`:`", ARGUMENT),
+            other => return (other.to_lowercase(), DEFINITION),
         };
         (expected.to_owned(), help)
     }

@@ -1,21 +1,19 @@
-//! What types can only break together: names that meet, topics of two types, values without end.
+//! What types can only break together: topics of two types, values without end, no topic at all.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use apollo_compiler::Name;
-
+use super::collide;
 use super::fault::Fault;
 use super::gather::{Folder, Kind, ObjectType};
 use super::members::{is_leaf, type_span};
 use super::names;
-use super::ours::{self, Root};
 use super::source::Span;
 use super::topic::Found;
 
 /// Checks the folder as a whole.
 pub(super) fn check(folder: &Folder<'_>, topics: &[Found], faults: &mut Vec<Fault>) {
-    types(folder, faults);
-    fields(topics, faults);
+    collide::types(folder, faults);
+    collide::fields(topics, faults);
     templates(topics, faults);
     endless(folder, faults);
     let has_topic = folder.objects.iter().any(|object| object.directive("topic").is_some());
@@ -49,76 +47,6 @@ fn example(folder: &Folder<'_>, object: &ObjectType<'_>) -> String {
         None => stem,
     };
     format!("type {} @topic(name: \"{topics}\")", object.name)
-}
-
-/// Derived types have names of their own.
-fn types(folder: &Folder<'_>, faults: &mut Vec<Fault>) {
-    let objects = folder.objects.iter().map(|object| (object.name, true));
-    let enums = folder.enums.iter().map(|one| (one.name, false));
-    let scalars = folder.scalars.iter().map(|scalar| (scalar.name, false));
-    let mut derived: HashMap<String, Option<&Name>> = HashMap::new();
-    for scalar in ours::scalars() {
-        derived.extend(names::of_leaf(scalar).into_iter().map(|name| (name, None)));
-    }
-    let mut owners: Vec<(&Name, bool)> = objects.chain(enums).chain(scalars).collect();
-    owners.sort_by_key(|(name, _)| folder.span(name));
-    for (owner, is_object) in &owners {
-        let names = if *is_object { names::of_object(owner) } else { names::of_leaf(owner) };
-        for name in names {
-            if ours::is_type(&name) {
-                faults.push(
-                    Fault::new(format!("`{name}` would be derived from `{owner}`, and is taken"))
-                        .at(folder.span(owner), format!("the broker has a type `{name}`"))
-                        .help("rename this type"),
-                );
-            } else if let Some(first) = derived.insert(name.clone(), Some(owner)) {
-                let fault = Fault::new(format!("`{name}` would be derived from two types"))
-                    .at(folder.span(owner), "from this type");
-                let fault = fault.note(first.and_then(|first| folder.span(first)), "and from this");
-                faults.push(fault.help("rename one of them"));
-            }
-        }
-    }
-    for (name, _) in owners {
-        let Some(owner) = derived.get(name.as_str()) else { continue };
-        let fault = Fault::new(format!("the name `{name}` is that of a derived type"));
-        faults.push(match owner {
-            Some(owner) => fault
-                .at(folder.span(name), format!("derived from `{owner}`"))
-                .note(folder.span(owner), "derived from this type")
-                .help("rename one of them"),
-            None => fault
-                .at(folder.span(name), "derived from a scalar that is always there")
-                .help("choose another name"),
-        });
-    }
-}
-
-/// Derived fields have names of their own.
-fn fields(topics: &[Found], faults: &mut Vec<Fault>) {
-    let mut taken: HashMap<(Root, String), &Found> = HashMap::new();
-    for found in topics {
-        let object = &found.topic.object;
-        let mut all = Root::ALL.into_iter().flat_map(|root| {
-            names::fields(root, &found.topic.stem).into_iter().map(move |field| (root, field))
-        });
-        // One is enough: what helps against it helps against the others.
-        let collision = all.find_map(|(root, field)| {
-            let title =
-                format!("`{object}` would have the derived field `{}.{field}`", root.name());
-            if ours::is_field(root, &field) {
-                return Some(
-                    Fault::new(title).at(found.stem, "a field of the broker has this name"),
-                );
-            }
-            let first = taken.insert((root, field), found)?;
-            let label = format!("as has `{}`", first.topic.object);
-            Some(Fault::new(title).at(found.stem, label).note(first.stem, "from this stem"))
-        });
-        faults.extend(collision.map(|fault| {
-            fault.help("give it another stem, as in `@topic(name: …, field: \"…\")`")
-        }));
-    }
 }
 
 /// No topic has two types.

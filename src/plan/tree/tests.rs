@@ -139,7 +139,7 @@ fn payloads() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "\\PC{0,6}".prop_map(Value::from),
+        "\\PC{0,20}".prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 48, 5, |inner| {
         prop_oneof![

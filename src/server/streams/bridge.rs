@@ -71,7 +71,7 @@ const SUBSCRIBE_BYTES: usize = 64;
 /// Refuses a request that is too long for a message: it would end the connection, and with it what
 /// else runs on the stream.
 pub(super) fn check_length(app: &App, request: &str) -> Result<(), Answer> {
-    let most = app.options.body_bytes_max.saturating_sub(SUBSCRIBE_BYTES);
+    let most = app.options.load().body_bytes_max.saturating_sub(SUBSCRIBE_BYTES);
     if request.len() <= most {
         return Ok(());
     }

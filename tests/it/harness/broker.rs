@@ -52,6 +52,12 @@ impl Broker {
         Self::run(serve(settings).stderr(std::fs::File::create(log).unwrap()))
     }
 
+    /// With the settings of a file and these flags, with its log in a file.
+    pub(crate) fn of_file(file: &Path, flags: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::run(serve(&[]).arg("--config").arg(file).args(flags).stderr(log))
+    }
+
     fn run(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -1,7 +1,8 @@
 //! The engine once more, as plain as can be: a list of all messages ever, each with its fate.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
+use crate::engine::Bounds;
 use crate::engine::retention::{Held, Retention, later};
 use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
@@ -43,9 +44,7 @@ pub(super) struct Naive {
     /// No loss of a topic that was dropped is beyond this.
     pub(super) floor: u64,
     pub(super) retention: Retention,
-    pub(super) memory_bytes: u64,
-    pub(super) window: Duration,
-    pub(super) ids_max: usize,
+    pub(super) bounds: Bounds,
     uses: Vec<Use>,
     remembered: Vec<(Topic, u64)>,
 }
@@ -58,20 +57,13 @@ pub(super) enum Expected {
 }
 
 impl Naive {
-    pub(super) fn new(
-        retention: Retention,
-        memory_bytes: u64,
-        window: Duration,
-        ids_max: usize,
-    ) -> Self {
+    pub(super) fn new(retention: Retention, bounds: Bounds) -> Self {
         Self {
             entries: Vec::new(),
             moment: 0,
             floor: 0,
             retention,
-            memory_bytes,
-            window,
-            ids_max,
+            bounds,
             uses: Vec::new(),
             remembered: Vec::new(),
         }
@@ -94,7 +86,9 @@ impl Naive {
 
     pub(super) fn known(&self, topic: &Topic, id: &str, now: Timestamp) -> Option<u64> {
         let used = |used: &&Use| {
-            used.topic == *topic && used.id == id && later(used.at, self.window) > now
+            used.topic == *topic
+                && used.id == id
+                && later(used.at, self.bounds.idempotency_window) > now
         };
         self.uses.iter().find(used).map(|used| used.sequence)
     }
@@ -108,17 +102,37 @@ impl Naive {
         if let Some(id) = id {
             let id = id.to_owned();
             self.uses.push(Use { topic: topic.clone(), id, sequence, at: now });
-            let over = self.uses.len().saturating_sub(self.ids_max);
+            let over = self.uses.len().saturating_sub(self.bounds.idempotency_ids_max);
             self.uses.drain(..over);
         }
         self.entries.push(entry);
-        let keep = self.retention.terms(&topic).keep;
-        while let Some(held) = self.held(&topic).filter(|&held| keep.forgets_oldest(held, now)) {
-            let oldest = self.kept_of(&topic).next().unwrap().sequence;
+        self.trim(&topic, now);
+        self.trim_all();
+    }
+
+    pub(super) fn set_retention(&mut self, retention: Retention, now: Timestamp) {
+        self.retention = retention;
+        let topics: BTreeSet<Topic> = self.kept().map(|entry| entry.topic.clone()).collect();
+        topics.iter().for_each(|topic| self.trim(topic, now));
+    }
+
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.trim_all();
+        self.bound_all_replaced();
+    }
+
+    fn trim(&mut self, topic: &Topic, now: Timestamp) {
+        let keep = self.retention.terms(topic).keep;
+        while let Some(held) = self.held(topic).filter(|&held| keep.forgets_oldest(held, now)) {
+            let oldest = self.kept_of(topic).next().unwrap().sequence;
             assert!(held.messages > 0);
             self.forget(oldest);
         }
-        while self.bytes() > self.memory_bytes {
+    }
+
+    fn trim_all(&mut self) {
+        while self.bytes() > self.bounds.memory_bytes {
             let oldest = self.kept().next().unwrap().sequence;
             self.forget(oldest);
         }
@@ -162,15 +176,27 @@ impl Naive {
         let fate = if is_replaced { Fate::Replaced } else { Fate::Lost };
         let entry = self.entry_mut(sequence);
         (entry.fate, entry.moment) = (fate, moment);
-        let all_max = usize::try_from(self.memory_bytes / 512).unwrap();
-        let of_topic = self.replaced(Some(&gone.topic));
-        if of_topic.len() > all_max / 8 {
-            self.entry_mut(of_topic[0]).fate = Fate::Lost;
+        if is_replaced {
+            let topic_max = self.replaced_max() / 8;
+            while let of_topic = self.replaced(Some(&gone.topic))
+                && of_topic.len() > topic_max
+            {
+                self.entry_mut(of_topic[0]).fate = Fate::Lost;
+            }
         }
-        let all = self.replaced(None);
-        if all.len() > all_max {
+        self.bound_all_replaced();
+    }
+
+    fn bound_all_replaced(&mut self) {
+        while let all = self.replaced(None)
+            && all.len() > self.replaced_max()
+        {
             self.entry_mut(all[0]).fate = Fate::Lost;
         }
+    }
+
+    fn replaced_max(&self) -> usize {
+        usize::try_from(self.bounds.memory_bytes / 512).unwrap()
     }
 
     /// Replaced messages that a reader could still resume before.
@@ -199,7 +225,7 @@ impl Naive {
 
     pub(super) fn sweep(&mut self, now: Timestamp) {
         self.expire(now);
-        let window = self.window;
+        let window = self.bounds.idempotency_window;
         self.uses.retain(|used| later(used.at, window) > now);
         let remembered = std::mem::take(&mut self.remembered);
         for (topic, last) in remembered {

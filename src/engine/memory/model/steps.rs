@@ -21,6 +21,10 @@ pub(super) enum Step {
     /// Totals are compared, which also takes away what is past its age.
     Totals,
     Purge(usize),
+    /// Other rules: [`retention`] has some.
+    Rules(usize),
+    /// Another bound of all that is kept.
+    Bound(u64),
     Open {
         filters: Vec<usize>,
         back: Option<u8>,
@@ -85,6 +89,8 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Step::Sweep),
         2 => Just(Step::Totals),
         2 => (0..TOPICS.len()).prop_map(Step::Purge),
+        1 => (0..RULES).prop_map(Step::Rules),
+        1 => prop::sample::select(BOUNDS.to_vec()).prop_map(Step::Bound),
         3 => (filters(), back(), 1..6_usize, 1..3000_usize).prop_map(
             |(filters, back, messages, bytes)| Step::Open { filters, back, messages, bytes }
         ),
@@ -99,22 +105,46 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-pub(super) fn retention() -> Retention {
+/// Bounds of all that is kept, in bytes.
+pub(super) const BOUNDS: [u64; 3] = [2_000, 9_000, 1 << 20];
+/// How many [`retention`]s there are.
+const RULES: usize = 4;
+
+/// The rules that hold at first are 0.
+pub(super) fn retention(number: usize) -> Retention {
     let rule = |filter, last, age_ms: Option<u64>, bytes, conflate| Rule {
         filter: Filter::parse(filter).unwrap(),
         keep: Keep { last, age: age_ms.map(Duration::from_millis), bytes },
         conflate,
     };
-    let rules = vec![
-        rule("count", Some(3), None, None, false),
-        rule("age", None, Some(20), None, false),
-        rule("bytes", None, None, Some(1200), false),
-        rule("q.c.old", Some(8), Some(30), None, true),
-        rule("q.a", Some(1), None, None, true),
-        rule("q.*", Some(2), None, Some(1000), true),
-        rule("none", Some(0), None, None, false),
-    ];
+    let first = || {
+        vec![
+            rule("count", Some(3), None, None, false),
+            rule("age", None, Some(20), None, false),
+            rule("bytes", None, None, Some(1200), false),
+            rule("q.c.old", Some(8), Some(30), None, true),
+            rule("q.a", Some(1), None, None, true),
+            rule("q.*", Some(2), None, Some(1000), true),
+            rule("none", Some(0), None, None, false),
+        ]
+    };
+    let other = || {
+        vec![
+            rule("count", None, Some(25), None, true),
+            rule("age", Some(4), None, None, true),
+            rule("q.a", Some(5), Some(50), None, false),
+            rule("q.>", Some(3), None, None, true),
+            rule("none", None, None, Some(1500), true),
+        ]
+    };
     let default = Keep { last: Some(6), age: Some(Duration::from_millis(90)), bytes: None };
+    let little = Keep { last: Some(1), age: None, bytes: None };
+    let (rules, default) = match number {
+        0 => (first(), default),
+        1 => (other(), default),
+        2 => (Vec::new(), Keep::EVERYTHING),
+        _ => (other(), little),
+    };
     Retention { rules, default }
 }
 
