@@ -10,7 +10,8 @@ use crate::harness::stream::Stream;
 
 const SCHEMA: &str = r#"
 "A quote of one instrument."
-type Quote @topic(name: "quotes.{symbol}", keep: {last: 3}, overflow: CONFLATE) @key(fields: "symbol") {
+type Quote @key(fields: "symbol")
+  @topic(name: "quotes.{symbol}", keep: {last: 3}, overflow: CONFLATE) {
   symbol: ID!
   bid: Float!
   at: DateTime
