@@ -4,16 +4,12 @@
 //! sink. Knows nothing of: disks, other nodes; a restart begins another log.
 
 mod change;
-mod ids;
 mod list;
 #[cfg(test)]
 mod model;
 mod read;
 mod ring;
 mod state;
-mod times;
-mod topics;
-mod tree;
 
 use std::sync::Arc;
 

@@ -3,8 +3,14 @@
 //! Comes in: publishes and reads. Goes out: receipts, kept messages, and every accepted message
 //! once, in log order, to the [`Sink`]. Knows nothing of: subscribers, conditions, GraphQL.
 
+pub mod disk;
 pub mod memory;
 pub mod retention;
+
+mod ids;
+mod times;
+mod topics;
+mod tree;
 
 use std::future::Future;
 use std::pin::Pin;

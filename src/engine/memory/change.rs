@@ -4,9 +4,9 @@
 use std::mem;
 
 use super::state::State;
-use super::topics::Slot;
 use crate::engine::Bounds;
 use crate::engine::retention::{Retention, Terms};
+use crate::engine::topics::Slot;
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 
