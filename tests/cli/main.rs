@@ -84,6 +84,35 @@ fn the_defaults_check_themselves() {
 }
 
 #[test]
+fn the_schema_is_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("schema");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let name = folder.to_str().unwrap();
+    write("quotes.graphql", "type Quote @topic(name: \"quotes.{symbol}\") {\n  symbol: ID!\n}\n");
+    let output = run(&["check", "--schema", name]);
+    let expected = format!("defaults and variables: ok\n{name}: ok, 1 typed topic\n");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), expected));
+
+    write("trades.graphql", "type Trade {\n  price: Flaot!\n}\n");
+    let message = format!(
+        "error: cannot find the type `Flaot`\n --> {name}/trades.graphql:2:10\n  |\n\
+         2 |   price: Flaot!\n  |          ^^^^^ not declared in this folder\n  |\n  \
+         = help: a type with a similar name exists: `Float`\n"
+    );
+    for command in ["check", "schema", "serve"] {
+        let output = run(&[command, "--schema", name]);
+        let told = (output.status.code(), text(&output.stderr));
+        assert_eq!(told, (Some(1), message.clone()), "{command}");
+    }
+    let output = run(&["check", "--schema", "no/such"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.starts_with("tidings: no/such: cannot be read: "), "{told}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

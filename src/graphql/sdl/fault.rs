@@ -44,9 +44,7 @@ impl Fault {
 
     /// What would be right.
     pub(super) fn help(mut self, text: impl Into<String>) -> Self {
-        // Names come from the text: a terminal must not take a part of one for a command.
-        let text: String = text.into().replace(char::is_control, "\u{fffd}");
-        self.help.push(text);
+        self.help.push(text.into());
         self
     }
 
@@ -67,7 +65,9 @@ impl Fault {
             }
         }
         group = group.elements(self.help.iter().map(|text| Level::HELP.message(text)));
-        Renderer::plain().render(&[group])
+        let is_command = |c: char| c.is_control() && c != '\n';
+        // A terminal must not take a part of somebody's file for a command.
+        Renderer::plain().render(&[group]).replace(is_command, "\u{fffd}")
     }
 }
 

@@ -214,7 +214,8 @@ proptest! {
         }
         BOTH.with(|(fixture, oracle)| {
             let selection = write(&items, "Quote");
-            let selection = format!("{{ quote {{ used: symbol @include(if: $yes) {selection} }} }}");
+            let used = "used: symbol @include(if: $yes)";
+            let selection = format!("{{ quote {{ {used} {selection} }} }}");
             let ours = format!("subscription($yes: Boolean!) {selection}");
             let plan = fixture.plan(&ours, r#"{"yes":true}"#);
             let encoded = plan.projection.encode(&message(&payload));
@@ -238,10 +239,13 @@ proptest! {
             static TYPED: Fixture = Fixture::of(&model(), UNLIMITED);
         }
         TYPED.with(|fixture| {
-            let document = "mutation($p: JSON!) { publish(topic: \"quotes.a\", payload: $p) { topic } }";
-            let answer = fixture.send(&super::request(document, &json!({ "p": payload }).to_string()));
+            let document =
+                r#"mutation($p: JSON!) { publish(topic: "quotes.a", payload: $p) { topic } }"#;
+            let variables = json!({ "p": payload }).to_string();
+            let answer = fixture.send(&super::request(document, &variables));
             prop_assert!(!answer.contains("errors"), "{}", answer);
-            let read = fixture.ask("{ last(topics: \"quotes.a\") { payload } quote(symbol: \"a\") { symbol } }");
+            let read = r#"{ last(topics: "quotes.a") { payload } quote(symbol: "a") { symbol } }"#;
+            let read = fixture.ask(read);
             let read: Value = serde_json::from_str(&read).unwrap();
             let kept = &read["data"]["last"][0]["payload"];
             prop_assert_eq!(kept, &payload);
