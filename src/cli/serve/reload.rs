@@ -47,9 +47,14 @@ impl<'a> Running<'a> {
         if self.config.schema.watch { self.inputs.folders() } else { BTreeSet::new() }
     }
 
-    /// Reads everything anew if a file is not what it was when it was last read.
-    pub(super) fn reload_if_changed(&mut self) {
-        if self.inputs.stamp() != self.tried {
+    /// Is a file not what it was when it was last read?
+    pub(super) fn is_outdated(&self) -> bool {
+        self.inputs.stamp() != self.tried
+    }
+
+    /// Reads everything anew if a file is not what it was.
+    pub(super) fn reload_if_outdated(&mut self) {
+        if self.is_outdated() {
             self.reload();
         }
     }
@@ -136,9 +141,11 @@ fn differences(old: &Model, new: &Model) -> Vec<String> {
 }
 
 /// All that a model says of each type.
-fn types(model: &Model) -> BTreeMap<&str, String> {
-    let mut types: BTreeMap<&str, String> = BTreeMap::new();
-    let mut add = |name, said: &dyn Debug| *types.entry(name).or_default() += &format!("{said:?}");
+fn types(model: &Model) -> BTreeMap<&str, Vec<String>> {
+    let mut types: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut add = |name, said: &dyn Debug| {
+        types.entry(name).or_default().push(format!("{said:?}"));
+    };
     model.objects.iter().for_each(|object| add(object.name.as_str(), object));
     model.topics.iter().for_each(|topic| add(topic.object.as_str(), topic));
     model.enums.iter().for_each(|one| add(one.name.as_str(), one));
