@@ -5,12 +5,12 @@ import { byId, setText } from "./dom.js";
 import { figuresView } from "./figures.js";
 import { since } from "./format.js";
 import { parseJson } from "./json.js";
+import { BROKER } from "./operations.js";
 import { publishView } from "./publish.js";
 import { queryView } from "./query.js";
 import { tailView } from "./tail.js";
 import { topicsView } from "./topics.js";
 
-const BROKER = "query Broker { broker { version node engine startedAt } }";
 const STATE_TEXT = {
   connecting: "Connecting",
   open: "Connected",
@@ -40,7 +40,7 @@ queryView(client);
 /** @param {import("./client.js").State} state */
 function showState(state) {
   byId("connection").dataset.state = state.kind;
-  byId("connection").title = state.reason ?? "";
+  byId("connection").title = "reason" in state ? state.reason : "";
   setText(byId("connection-text"), STATE_TEXT[state.kind]);
   byId("connect-now").hidden = state.kind !== "waiting" && state.kind !== "closed";
   byId("notice").hidden = state.kind !== "closed";
@@ -79,7 +79,9 @@ function route() {
   const topic = view !== "query" && name ? decode(name) : null;
   byId("view-topics").hidden = view === "query";
   byId("view-query").hidden = view !== "query";
-  for (const link of document.querySelectorAll("nav a")) {
+  /** @type {NodeListOf<HTMLAnchorElement>} */
+  const links = document.querySelectorAll("nav a");
+  for (const link of links) {
     const here = link.hash === `#/${view ?? "topics"}`;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

@@ -6,11 +6,28 @@
  * document with that position in `extensions.after`. It knows nothing of the page.
  *
  * @typedef {{message: string, path?: (string | number)[], locations?: {line: number,
- *   column: number}[], extensions?: Record<string, unknown>}} GraphQLError
- * @typedef {{data?: any, errors?: GraphQLError[], extensions?: Record<string, any>}} Result
- * @typedef {{query: string, variables?: object, operationName?: string}} Operation
- * @typedef {{next?: (result: Result) => void, error?: (errors: GraphQLError[]) => void,
+ *   column: number}[], extensions?: Record<string, any>}} GraphQLError
+ */
+
+/**
+ * @template [Data=any]
+ * @typedef {{data?: Data, errors?: GraphQLError[], extensions?: Record<string, any>}} Result
+ */
+
+/**
+ * @template [Data=any]
+ * @template [Variables=object]
+ * @typedef {{query: import("./operations.js").TypedDocument<Data, Variables>,
+ *   variables?: Variables, operationName?: string}} Operation
+ */
+
+/**
+ * @template [Data=any]
+ * @typedef {{next?: (result: Result<Data>) => void, error?: (errors: GraphQLError[]) => void,
  *   complete?: () => void}} Sink
+ */
+
+/**
  * @typedef {{kind: "connecting"} | {kind: "open", ack: Record<string, any>}
  *   | {kind: "waiting", retryAt: number, code: number, reason: string}
  *   | {kind: "closed", code: number, reason: string}} State
@@ -53,8 +70,8 @@ export class Client {
   /**
    * @param {string | URL} url
    * @param {{init?: () => object, onState?: (state: State) => void, parse?: (text: string) => any,
-   *   WebSocket?: typeof WebSocket}} options `init` gives what `connection_init` carries,
-   *   asked for anew with every connection.
+   *   WebSocket?: typeof globalThis.WebSocket}} options `init` gives what `connection_init`
+   *   carries, asked for anew with every connection.
    */
   constructor(url, { init, onState, parse, WebSocket } = {}) {
     this.#url = url;
@@ -104,8 +121,9 @@ export class Client {
    * Starts an operation and returns the function that stops it. One that is `resumable` survives
    * reconnects; another one whose answer is lost with the connection ends in an error.
    *
-   * @param {Operation} operation
-   * @param {Sink} sink
+   * @template Data, Variables
+   * @param {Operation<Data, Variables>} operation
+   * @param {Sink<Data>} sink
    * @param {{resumable?: boolean, repeatable?: boolean}} options `repeatable`: may be sent again
    *   from the start, because doing it twice is the same as doing it once.
    * @returns {() => void}
@@ -121,9 +139,10 @@ export class Client {
   /**
    * A query or mutation, as a promise of its one result. Rejects with an array of errors.
    *
-   * @param {Operation} operation
+   * @template Data, Variables
+   * @param {Operation<Data, Variables>} operation
    * @param {{repeatable?: boolean}} options
-   * @returns {Promise<any>} the result's data
+   * @returns {Promise<Data>} the result's data
    */
   request(operation, { repeatable = true } = {}) {
     return new Promise((resolve, reject) => {

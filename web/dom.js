@@ -15,7 +15,8 @@ export function byId(id) {
 /**
  * A new element. Text is only ever set as text: nothing that a message holds becomes markup.
  *
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {Record<string, string | boolean>} attributes `true` sets an empty one, `false` none
  * @param {...(Node | string)} children
  */

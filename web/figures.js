@@ -2,13 +2,8 @@
 
 import { byId, setText } from "./dom.js";
 import { bytes, count, milliseconds, rate } from "./format.js";
+import { FIGURES } from "./operations.js";
 
-const STATS = `subscription Figures {
-  stats(every: 1) {
-    connections subscriptions topics keptBytes
-    publishedPerSecond deliveredPerSecond droppedPerSecond deliveryP50Ms deliveryP99Ms
-  }
-}`;
 const HISTORY = 60;
 
 /** @param {import("./client.js").Client} client */
@@ -17,6 +12,7 @@ export function figuresView(client) {
   const delivered = [];
   let stop = null;
 
+  /** @param {import("./operations.js").FiguresSubscription["stats"]} stats */
   function show(stats) {
     byId("tiles").hidden = false;
     setText(byId("stat-published"), rate(stats.publishedPerSecond));
@@ -34,7 +30,7 @@ export function figuresView(client) {
 
   return {
     start() {
-      stop ??= client.start({ query: STATS }, {
+      stop ??= client.start({ query: FIGURES }, {
         next: ({ data }) => data && show(data.stats),
         // Not an admin: the figures are not for this reader, the rest of the page is.
         error: () => {

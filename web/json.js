@@ -16,7 +16,9 @@ export function parseJson(text) {
 /**
  * Parses what a person typed.
  *
- * @returns {{value: any} | {error: string}} the error says where, as line and column
+ * @param {string} text
+ * @returns {{value: any, error?: undefined} | {error: string, value?: undefined}} the error says
+ *   where, as line and column
  */
 export function parseTyped(text) {
   try {
@@ -43,11 +45,10 @@ export function jsonView(value, columns) {
   const view = document.createElement("code");
   view.className = "json";
   const write = (text, kind) => {
-    const part = kind ? document.createElement("span") : document.createTextNode(text);
-    if (kind) {
-      part.className = kind;
-      part.textContent = text;
-    }
+    if (!kind) return view.append(text);
+    const part = document.createElement("span");
+    part.className = kind;
+    part.textContent = text;
     view.append(part);
   };
   layOut(value, { indent: 0, lead: 0, columns }, write);

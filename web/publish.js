@@ -4,10 +4,7 @@ import { byId, setText } from "./dom.js";
 import { faultCode, faultText } from "./faults.js";
 import { timeOfDay } from "./format.js";
 import { parseTyped } from "./json.js";
-
-const PUBLISH = `mutation Publish($topic: String!, $payload: JSON!, $key: String, $id: String) {
-  publish(topic: $topic, payload: $payload, key: $key, id: $id) { cursor publishedAt }
-}`;
+import { PUBLISH } from "./operations.js";
 
 /** Which field an error speaks about. */
 const FIELD_OF_CODE = {

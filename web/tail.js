@@ -4,11 +4,8 @@ import { byId, make, setText } from "./dom.js";
 import { faultCode, faultText } from "./faults.js";
 import { count, timeOfDay } from "./format.js";
 import { jsonView } from "./json.js";
+import { TAIL } from "./operations.js";
 import { Rows, columnsOf } from "./rows.js";
-
-const TAIL = `subscription Tail($topics: [String!]!) {
-  messages(topics: $topics, last: 20) { topic cursor publishedAt key headers payload }
-}`;
 
 /** @param {import("./client.js").Client} client */
 export function tailView(client) {
@@ -114,6 +111,7 @@ export function tailView(client) {
   };
 }
 
+/** @param {import("./operations.js").TailSubscription["messages"]} message */
 function messageRow(message, withTopic) {
   const { topic, cursor, publishedAt, key, headers, payload } = message;
   const meta = make("div", { class: "meta" },

@@ -3,17 +3,19 @@
 import { byId, make, setText } from "./dom.js";
 import { faultCode, faultText } from "./faults.js";
 import { bytes, count, rate } from "./format.js";
+import { TOPICS } from "./operations.js";
 
-const TOPICS = `query Topics($match: String!, $first: Int!) {
-  topics(match: $match, first: $first) {
-    nodes { name messages bytes subscribers publishedPerSecond deliveredPerSecond }
-    pageInfo { hasNextPage }
-  }
-}`;
 const TOPICS_MAX = 500;
 const REFRESH_MS = 1_000;
 
-/** The columns after the name, in order, each with how its figure is written. */
+/** @typedef {import("./operations.js").TopicsQuery["topics"]} Answer */
+/** @typedef {Answer["nodes"][number]} Topic */
+
+/**
+ * The columns after the name, in order, each with how its figure is written.
+ *
+ * @type {[Exclude<keyof Topic, "name">, (figure: number) => string][]}
+ */
 const COLUMNS = [
   ["publishedPerSecond", rate],
   ["deliveredPerSecond", rate],
@@ -34,6 +36,7 @@ export function topicsView(client) {
   /** @type {Map<string, HTMLTableRowElement>} */
   const rows = new Map();
   let sort = { column: "name", descending: false };
+  /** @type {Answer} */
   let answer = { nodes: [], pageInfo: { hasNextPage: false } };
   let known = false;
   let selected = null;
@@ -79,6 +82,7 @@ export function topicsView(client) {
       : `No topic matches “${filter.value.trim()}”.`);
   }
 
+  /** @param {Topic} topic */
   function rowOf(topic) {
     let row = rows.get(topic.name);
     if (!row) {

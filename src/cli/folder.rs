@@ -22,6 +22,21 @@ pub(super) fn model(folder: Option<&Path>) -> Result<Model, String> {
     }
 }
 
+/// What makes up a schema: its files, and all folders in which there may be some.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
+}
+
+/// As much as can be found in a folder.
+pub(super) fn contents(folder: &Path) -> Contents {
+    let mut found = Contents::default();
+    // Who wants the schema is told what is wrong, by `model`.
+    let _ = collect(folder, DEPTH_MAX, &mut found);
+    found
+}
+
 /// The files of a folder and of those in it, in the order of their names.
 fn sources(folder: &Path) -> Result<Vec<Source>, String> {
     let name = folder.display();
@@ -30,8 +45,9 @@ fn sources(folder: &Path) -> Result<Vec<Source>, String> {
         Ok(_) => return Err(format!("{name}: not a folder; name the one that it is in")),
         Err(error) => return Err(format!("{name}: cannot be read: {error}")),
     }
-    let mut files = Vec::new();
-    collect(folder, DEPTH_MAX, &mut files)?;
+    let mut found = Contents::default();
+    collect(folder, DEPTH_MAX, &mut found)?;
+    let mut files = found.files;
     if files.is_empty() {
         return Err(format!("{name}: no file in it ends with .graphql or .graphqls"));
     }
@@ -49,7 +65,8 @@ fn sources(folder: &Path) -> Result<Vec<Source>, String> {
     Ok(sources)
 }
 
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
+fn collect(folder: &Path, depth: usize, found: &mut Contents) -> Result<(), String> {
+    found.folders.push(folder.to_owned());
     let unreadable = |error| format!("{}: cannot be read: {error}", folder.display());
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -63,11 +80,11 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
             if depth == 0 {
                 return Err(format!("{}: {DEPTH_MAX} folders deep", path.display()));
             }
-            collect(&path, depth - 1, files)?;
+            collect(&path, depth - 1, found)?;
         } else if is_schema {
-            files.push(path);
+            found.files.push(path);
         }
-        if files.len() > FILES_MAX {
+        if found.files.len() > FILES_MAX {
             return Err(format!("{}: more than {FILES_MAX} files", folder.display()));
         }
     }

@@ -66,13 +66,23 @@ impl<'a> Scan<'a> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => drop(self.skip_string()),
-            Some(b'{' | b'[') => self.skip_brackets(),
+            Some(b'{' | b'[') => self.skip_to_end(0),
             _ => {
                 let ends = |word| equal(word, b',') | brackets(word);
                 self.at = find(self.text.as_bytes(), start, ends);
             }
         }
         self.since(start)
+    }
+
+    /// Goes past the end of the object of which a value has just been taken.
+    pub(super) fn leave(&mut self) {
+        self.skip_to_end(1);
+    }
+
+    /// All of the text from here on.
+    pub(super) fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
     }
 
     /// Goes past the string that begins here. Has it escapes?
@@ -91,10 +101,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Goes past the object or list that begins here.
-    fn skip_brackets(&mut self) {
+    /// Goes past the end of all brackets that are open, or of the one that opens here.
+    fn skip_to_end(&mut self, mut open: usize) {
         let bytes = self.text.as_bytes();
-        let mut open = 0_usize;
         loop {
             self.at = find(bytes, self.at, |word| equal(word, b'"') | brackets(word));
             match bytes.get(self.at) {

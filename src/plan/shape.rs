@@ -99,7 +99,7 @@ impl Shape {
     }
 
     /// Does the payload fit? It has to be as [`Json`](crate::message::json::Json) holds it. Fields
-    /// may stand in any order; unknown ones do not matter, missing ones are null.
+    /// may stand in any order, each once; unknown ones do not matter, missing ones are null.
     pub fn fits(&self, payload: &str) -> Result<(), Misfit> {
         self.check(&self.root, &mut Scan::new(payload)).map(|_| ()).map_err(Fault::misfit)
     }
@@ -131,9 +131,7 @@ impl Shape {
     fn check_object(&self, place: usize, scan: &mut Scan<'_>) -> Result<(), Fault> {
         let object = self.objects.get(place).zip(self.by_name.get(place));
         let Some((object, by_name)) = object else { return Err(Fault::new("has no type")) };
-        // Has the field a value? Of a name that is there more than once the last counts, as in
-        // trees, but each has to fit.
-        let mut present: SmallVec<[bool; 32]> = SmallVec::from_elem(false, object.fields.len());
+        let mut found: Presence = SmallVec::from_elem(None, object.fields.len());
         let mut next = 0;
         while let Some(key) = scan.key() {
             let place = key.name().and_then(|key| find(object, by_name, next, &key));
@@ -142,23 +140,29 @@ impl Shape {
                 continue;
             };
             let field = &object.fields[place];
+            if found[place].is_some() {
+                return Err(Fault::new("expected once, found again").under(&field.name));
+            }
             let checked = self.check(&field.value, scan);
-            present[place] = checked.map_err(|fault| fault.under(&field.name))?;
+            found[place] = Some(checked.map_err(|fault| fault.under(&field.name))?);
             next = place + 1;
         }
-        object.check_presence(&present)
+        object.check_presence(&found)
     }
 }
 
+/// For each field: was it there, and with a value?
+type Presence = SmallVec<[Option<bool>; 32]>;
+
 impl ObjectShape {
-    fn check_presence(&self, present: &[bool]) -> Result<(), Fault> {
+    fn check_presence(&self, found: &Presence) -> Result<(), Fault> {
         let is_missing =
-            |(field, present): &(&FieldShape, &bool)| field.value.required && !**present;
-        if let Some((field, _)) = self.fields.iter().zip(present).find(is_missing) {
+            |(field, found): &(&FieldShape, &Option<bool>)| field.value.required && found.is_none();
+        if let Some((field, _)) = self.fields.iter().zip(found).find(is_missing) {
             return Err(field.value.fault("nothing").under(&field.name));
         }
         if self.is_one_of {
-            let count = present.iter().filter(|present| **present).count();
+            let count = found.iter().filter(|found| **found == Some(true)).count();
             if count != 1 {
                 let reason = format!("expected exactly one field with a value, found {count}");
                 return Err(Fault::new(reason));

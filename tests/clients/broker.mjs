@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import readline from "node:readline";
 
-const BINARY = process.env.TIDINGS_BIN
+export const BINARY = process.env.TIDINGS_BIN
   ?? fileURLToPath(new URL("../../target/debug/tidings", import.meta.url));
 const READY_WITHIN_MS = 20_000;
 const STOPPED_WITHIN_MS = 15_000;

@@ -1,5 +1,6 @@
 //! What every engine promises, asked of each of them.
 
+mod change;
 mod order;
 mod reading;
 mod topics;
@@ -65,6 +66,12 @@ macro_rules! promised_by {
                 a_topic_tells_what_it_keeps
                 purging_forgets_a_topic
                 bytes_are_counted_as_they_come_and_go
+            }
+            promised_by! { $make, change:
+                other_rules_hold_for_what_is_kept
+                another_age_holds_for_what_is_kept
+                a_topic_begins_and_ends_to_conflate
+                other_bounds_hold_for_all_topics_together
             }
         }
     };

@@ -33,4 +33,5 @@ mod stream_limits;
 mod subscribe;
 mod tls;
 mod topics;
+mod typed;
 mod websocket;

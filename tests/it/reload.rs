@@ -2,6 +2,7 @@
 
 mod files;
 mod limits;
+mod typed;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use super::Settings;
+use crate::cli::folder;
 use crate::config::Config;
 
 /// Which files: they need not be there.
@@ -37,7 +38,8 @@ impl Inputs {
     /// The folders in which something may happen to the files.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
         let parents = self.files().filter_map(|file| file.parent());
-        parents.map(in_place).chain(self.folder.clone()).collect()
+        let inner = self.folder.iter().flat_map(|folder| folder::contents(folder).folders);
+        parents.map(in_place).chain(inner).collect()
     }
 
     /// The same for a configuration that was read after this stamp was taken.
@@ -56,9 +58,7 @@ impl Inputs {
     /// What is in the files now.
     pub(super) fn stamp(&self) -> Stamp {
         let mut stamps = BTreeMap::new();
-        let entries = self.folder.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
-        let listed = entries.flatten().map(|entry| entry.path());
-        let declared = listed.filter(|path| path.extension().is_some_and(|end| end == "graphql"));
+        let declared = self.folder.iter().flat_map(|folder| folder::contents(folder).files);
         for path in self.files().cloned().chain(declared) {
             if let Ok(text) = fs::read(&path) {
                 let mut hasher = DefaultHasher::new();

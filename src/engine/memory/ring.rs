@@ -261,23 +261,45 @@ mod tests {
     use crate::message::json::Json;
     use crate::message::{Draft, Place};
 
+    fn message(number: u64, key: u64) -> Arc<Message> {
+        let (topic, payload) = (Topic::parse("a").unwrap(), Json::parse("0").unwrap());
+        let draft = Draft { topic, payload, key: Some(key.to_string().into()), headers: None };
+        let cursor = Cursor { epoch: Epoch::new(1), sequence: Sequence(number) };
+        let place = Place { cursor, previous: None, published_at: Timestamp::from_micros(0) };
+        Arc::new(Message::new(draft, place))
+    }
+
     #[test]
     fn keys_are_forgotten_with_their_messages() {
         let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
         let slot = topics.insert(&topic, Terms { keep: Keep::EVERYTHING, conflate: true }, 0);
         let ring = &mut topics[slot];
         for number in 1..=100 {
-            let key = Some(number.to_string().into());
-            let payload = Json::parse("0").unwrap();
-            let draft = Draft { topic: topic.clone(), payload, key, headers: None };
-            let cursor = Cursor { epoch: Epoch::new(1), sequence: Sequence(number) };
-            let published_at = Timestamp::from_micros(0);
-            let place = Place { cursor, previous: None, published_at };
-            ring.push(Arc::new(Message::new(draft, place)));
+            ring.push(message(number, number));
             if number > 3 {
                 assert!(!ring.forget_oldest().unwrap().is_replaced);
             }
         }
         assert_eq!(ring.conflation.as_ref().map(|conflation| conflation.newest.len()), Some(3));
+    }
+
+    #[test]
+    fn keys_are_noted_in_steps_while_messages_come_and_go() {
+        let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
+        let slot = topics.insert(&topic, Terms { keep: Keep::EVERYTHING, conflate: false }, 0);
+        let ring = &mut topics[slot];
+        (1..=40).for_each(|number| ring.push(message(number, number % 7)));
+        for number in 41..=60 {
+            let mut budget = 2;
+            assert_eq!(ring.set_conflation(true, &mut budget), number >= 54, "{number}");
+            ring.push(message(number, number % 5));
+            ring.forget_oldest().unwrap();
+        }
+        let noted = &ring.conflation.as_ref().unwrap().newest;
+        let mut newest = HashMap::new();
+        for kept in &ring.messages {
+            newest.insert(Box::from(kept.conflation_key()), kept.cursor.sequence.0);
+        }
+        assert_eq!(*noted, newest);
     }
 }

@@ -72,8 +72,10 @@ fn what_no_tree_can_hold_goes_out_as_it_is() {
 }
 
 #[test]
-fn of_a_repeated_name_the_last_counts() {
-    assert_eq!(written(&tree(&[leaf("a")]), r#"{"a":1,"a":2}"#), r#"{"k0":2}"#);
+fn of_a_repeated_name_the_first_counts() {
+    let payload = r#"{"a":1,"a":2,"b":[],"a":3,"b":null}"#;
+    assert_eq!(written(&tree(&[leaf("a")]), payload), r#"{"k0":1}"#);
+    assert_eq!(written(&tree(&[leaf("b"), leaf("a")]), payload), r#"{"k0":[],"k1":1}"#);
 }
 
 #[test]
