@@ -72,6 +72,17 @@ pub(super) struct Fault {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct FaultExtensions {
     code: Option<String>,
+    /// Of a payload, where it has several.
+    #[serde(default)]
+    faults: Vec<PayloadFault>,
+}
+
+/// One thing that is wrong with a payload.
+#[derive(Debug, Clone, Deserialize)]
+struct PayloadFault {
+    /// Keys and indices.
+    path: Vec<serde_json::Value>,
+    message: String,
 }
 
 /// Why an exchange with the broker ended.
@@ -263,7 +274,23 @@ impl std::fmt::Display for Fault {
         match self.code() {
             Some(code) => write!(f, "{code}: {}", self.message),
             None => f.write_str(&self.message),
+        }?;
+        match &self.extensions.faults[..] {
+            // The message has told it.
+            [] | [_] => Ok(()),
+            faults => faults.iter().try_for_each(|fault| write!(f, "\n  {fault}")),
         }
+    }
+}
+
+impl std::fmt::Display for PayloadFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let step = |step: &serde_json::Value| match step.as_str() {
+            Some(key) => key.to_owned(),
+            None => step.to_string(),
+        };
+        let path: Vec<String> = self.path.iter().map(step).collect();
+        write!(f, "{}: {}", path.join("."), self.message)
     }
 }
 

@@ -4,6 +4,8 @@
 //! at once, because the type of every object is known beforehand; only entities have one of
 //! several, and are collected for each.
 
+use std::sync::{Arc, OnceLock};
+
 use async_graphql::parser::types::{Directive, Field, Selection as Item, SelectionSet};
 use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::Value as Literal;
@@ -14,6 +16,7 @@ use super::error::{Code, Error};
 use super::input::Value;
 use super::types::{Kind, TypeId, Types};
 use super::variables::Variables;
+use crate::plan::Uses;
 use crate::plan::projection::Projection;
 
 /// The fields of one object in the order of the response.
@@ -38,6 +41,8 @@ pub struct Selected {
     pub message: Option<Projection>,
     /// For a field that is a union: how the bytes of each of its types are made.
     pub entities: Box<[(Box<str>, Projection)]>,
+    /// For a field that follows a typed topic: what its selection relies on, once that was asked.
+    pub uses: OnceLock<Arc<Uses>>,
     typename: Option<Box<str>>,
 }
 
@@ -112,6 +117,7 @@ impl<'a> Collector<'a> {
             selection,
             message,
             entities: entities.into(),
+            uses: OnceLock::new(),
             typename: (name == "__typename").then(|| self.types.named(parent).name.clone()),
         })
     }

@@ -69,8 +69,10 @@ pub fn typed_plan(
     let (filters, pace) = (topic.filters(arguments)?, compile::pace(arguments)?);
     let (select, tested) = compile::typed_select(types, topic, filters, arguments)?;
     let projection = Arc::new(compile::typed_result(field, caller.resume));
-    let uses = Some(Arc::new(shapes::uses(types, topic, &field.selection, &tested)));
-    Ok(Plan { select, projection, position, pace, uses })
+    let uses = || Arc::new(shapes::uses(types, topic, &field.selection, &tested));
+    // Of one document there are many subscriptions, and most of them have the same fields.
+    let uses = if tested.is_empty() { field.uses.get_or_init(uses).clone() } else { uses() };
+    Ok(Plan { select, projection, position, pace, uses: Some(uses) })
 }
 
 fn position(arguments: &Arguments<'_>, request: &Request<'_>) -> Result<Position, Error> {

@@ -8,6 +8,7 @@ mod oracle;
 mod publishes;
 mod typed;
 mod typed_filters;
+mod typed_fits;
 mod typed_oracle;
 
 use std::sync::Arc;

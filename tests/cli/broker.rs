@@ -22,9 +22,18 @@ impl Broker {
 
     /// At an address that is known already.
     pub(crate) fn start_at(address: &str) -> Self {
-        let arguments = ["serve", "--listen", address, "--admin-listen", "127.0.0.1:0"];
-        let drain = ["--set", "limits.drain_timeout=100ms", "--log", "warn"];
-        let all: Vec<&str> = arguments.into_iter().chain(drain).collect();
+        Self::start_with(&["--listen", address])
+    }
+
+    /// With the typed topics of a folder.
+    pub(crate) fn start_typed(schema: &str) -> Self {
+        Self::start_with(&["--listen", "127.0.0.1:0", "--schema", schema])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
+        let fixed = ["serve", "--admin-listen", "127.0.0.1:0", "--log", "warn"];
+        let drain = ["--set", "limits.drain_timeout=100ms"];
+        let all: Vec<&str> = fixed.iter().chain(&drain).chain(arguments).copied().collect();
         let mut child = super::tidings(&all).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

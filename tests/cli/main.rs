@@ -154,6 +154,33 @@ fn what_is_published_is_printed() {
 }
 
 #[test]
+fn typed_topics_are_published_and_subscribed() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/examples");
+    let broker = Broker::start_typed(samples);
+    let publish = |payload| run(&["pub", "--url", &broker.url, "chat.lobby", payload]);
+    let refused = publish(r#"{"room": "lobby", "text": 7, "mentions": ["lin", {}]}"#);
+    assert_eq!(refused.status.code(), Some(1));
+    let errors = text(&refused.stderr);
+    let lines: Vec<&str> = errors.lines().collect();
+    assert!(lines[0].starts_with("tidings: BAD_PAYLOAD: the payload is no `ChatLine`: "));
+    for (line, path) in lines[1..].iter().zip(["author", "text", "mentions.1"]) {
+        assert!(line.contains(&format!("  {path}: ")), "{errors}");
+    }
+    assert_eq!(lines.len(), 4, "{errors}");
+
+    let right =
+        publish(r#"{"room": "lobby", "author": "ada", "text": "Hello", "mentions": "lin"}"#);
+    assert_eq!(right.status.code(), Some(0), "{}", text(&right.stderr));
+    let query = "subscription { chat(last: 1) { author mentions _message { topic } } }";
+    let arguments = ["sub", "--query", "-", "--count", "1", "--url", &broker.url];
+    let seen = text(&run_with_input(&arguments, query).stdout);
+    let line = r#"{"author":"ada","mentions":["lin"],"_message":{"topic":"chat.lobby"}}"#;
+    assert_eq!(seen, format!("{{\"chat\":{line}}}\n"));
+    let schema = text(&run(&["schema", "--schema", samples]).stdout);
+    assert!(schema.contains("\n  publishChat("), "{schema}");
+}
+
+#[test]
 fn lines_are_published_in_order_and_a_wrong_one_is_named() {
     let broker = Broker::start();
     let lines = |head: &str| {
