@@ -162,8 +162,8 @@ impl Shards {
     }
 
     /// Holds connections to other limits, and their subscriptions to the schema that is served now;
-    /// done when all shards do. Open connections have `init_timeout` from before, and what an outbox
-    /// holds beyond a lower bound stays in it. Subscriptions that rely on what the schema does not
+    /// done when all shards do. Open connections have `init_timeout` from before, and what is in an
+    /// outbox beyond a lower bound stays there. Subscriptions that rely on what the schema does not
     /// have any more end with an error that says so, all others go on.
     pub async fn follow(&self, options: Options) {
         let number = self.terms.borrow().number + 1;
