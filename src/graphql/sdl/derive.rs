@@ -247,7 +247,7 @@ const HISTORY: &str = r#"    "The first so many of the range."
     since: DateTime
 "#;
 
-const SUBSCRIPTION: &str = r#"    "First everything after this cursor, then live. \"earliest\" is all that is kept."
+const SUBSCRIPTION: &str = r#"    "First all after this cursor, then live. \"earliest\" is all kept."
     after: Cursor
     "First everything since this time, then live."
     since: DateTime
@@ -263,7 +263,7 @@ const PACE: &str = r#"    "At most so often per key, always ending on the newest
     distinct: Boolean
 "#;
 
-const PUBLISH: &str = r#"    "Idempotency: a second publish with this id gets the first one's receipt."
+const PUBLISH: &str = r#"    "Idempotency: a second publish with it gets the first one's receipt."
     id: String
     "Only if the topic's last message is still this one; \"\" is: only if the topic is empty."
     ifLast: Cursor
