@@ -246,7 +246,7 @@ const SUBSCRIPTION: &str = r#"    "First everything after this cursor, then live
     since: DateTime
     "First the newest so many of every matching topic, then live: with 1, current values."
     last: Int
-    "First the newest snapshot and what followed it, then live."
+    "First the newest snapshot and what followed it, or all that is kept, then live."
     snapshot: Boolean
 "#;
 
