@@ -284,7 +284,7 @@ impl Broker {
                             let conflated = batch.conflated;
                             let passes =
                                 |message: &Message| self.sieve.passes(&feed.select, message);
-                            let messages = catch_up.read(batch, passes);
+                            let messages = catch_up.read(batch, self.engine.head(), passes);
                             if !messages.is_empty() || conflated > 0 {
                                 let next = Next::Read(catch_up);
                                 return Ok(Caught { messages, conflated, next });
