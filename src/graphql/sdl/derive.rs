@@ -253,7 +253,7 @@ const SUBSCRIPTION: &str = r#"    "First all after this cursor, then live. \"ear
     since: DateTime
     "First the newest so many of every matching topic, then live: with 1, current values."
     last: Int
-    "First the newest snapshot and what followed it, then live."
+    "First the newest snapshot and what followed it, or all that is kept, then live."
     snapshot: Boolean
 "#;
 
