@@ -142,3 +142,28 @@ fn every_test_of_a_filter_counts() {
         }
     }
 }
+
+#[test]
+fn a_topic_has_one_spelling() {
+    let fixture = fixture();
+    let publish = |topic: &str, payload: &str| {
+        let document = format!(
+            r#"mutation($p: JSON!) {{ publish(topic: "{topic}", payload: $p) {{ topic }} }}"#
+        );
+        let answer = fixture.send(&request(&document, &format!(r#"{{"p":{payload}}}"#)));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let extensions = &answer["errors"][0]["extensions"];
+        extensions["faults"][0]["message"].as_str().unwrap_or_default().to_owned()
+    };
+    for (topic, id) in [("trees.%41", "A"), ("trees.a%2eb", "a.b"), ("trees.%FF", "x")] {
+        let own = id.replace('.', "%2E");
+        let expected = format!(
+            "has no value that makes the topic `{topic}`; these values belong to `trees.{own}`"
+        );
+        assert_eq!(publish(topic, &format!(r#"{{"id":"{id}"}}"#)), expected);
+        assert_eq!(publish(&format!("trees.{own}"), &format!(r#"{{"id":"{id}"}}"#)), "");
+    }
+    let expected =
+        r#"must be "B", because the topic is `trees.B`; these values belong to `trees.A`"#;
+    assert_eq!(publish("trees.B", r#"{"id":"A"}"#), expected);
+}
