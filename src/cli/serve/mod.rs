@@ -88,9 +88,9 @@ async fn change(running: &mut Running<'_>, signals: &mut Signals) {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => return,
-                Asked::Reload => running.reload(),
+                Asked::Reload => running.reload().await,
             },
-            () = watch.changed() => running.reload_if_outdated(),
+            () = watch.changed() => running.reload_if_outdated().await,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::inputs::{Inputs, Stamp};
 use super::{Declared, Settings, listen, options};
@@ -29,6 +30,9 @@ pub(super) struct Running<'a> {
     log: LogLevel,
 }
 
+/// How long shards are waited for: signals wait as well.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(5);
+
 impl<'a> Running<'a> {
     pub(super) fn start(
         settings: &'a Settings,
@@ -53,20 +57,20 @@ impl<'a> Running<'a> {
     }
 
     /// Reads everything anew if a file is not what it was.
-    pub(super) fn reload_if_outdated(&mut self) {
+    pub(super) async fn reload_if_outdated(&mut self) {
         if self.is_outdated() {
-            self.reload();
+            self.reload().await;
         }
     }
 
     /// Reads everything anew and takes over what can change. What is wrong changes nothing.
-    pub(super) fn reload(&mut self) {
-        if let Err(faults) = self.try_reload() {
+    pub(super) async fn reload(&mut self) {
+        if let Err(faults) = self.try_reload().await {
             tracing::error!("nothing was reloaded: {faults}");
         }
     }
 
-    fn try_reload(&mut self) -> Result<(), String> {
+    async fn try_reload(&mut self) -> Result<(), String> {
         // Always before it is read: what changes meanwhile counts as a change.
         self.tried = self.inputs.stamp();
         let newer = self.settings.load().map_err(|faults| faults.to_string())?;
@@ -81,7 +85,7 @@ impl<'a> Running<'a> {
         let server = options::server(&self.config, tls);
         let types = differences(&self.model, &model);
         self.model = model;
-        self.hold(definition);
+        self.hold(definition).await;
         self.handle.set_options(server);
         self.served.clone_from(&self.tried);
         tell(&changes, &types, is_renewed);
@@ -89,7 +93,7 @@ impl<'a> Running<'a> {
     }
 
     /// Holds every layer but the listener to the configuration.
-    fn hold(&self, definition: Definition) {
+    async fn hold(&self, definition: Definition) {
         let config = &self.config;
         let Layers { broker, schema, registry } = self.handle.layers();
         self.log.set(config.log.level);
@@ -100,10 +104,12 @@ impl<'a> Running<'a> {
         // because shards look at the schema before they deliver.
         schema.replace(definition, &options::graphql(config));
         broker.set_options(rules);
-        self.handle.shards().set_options(options::connection(config));
-        self.handle.shards().schema_changed();
         broker.set_retention(retention);
         broker.set_bounds(options::bounds(config));
+        let follow = self.handle.shards().follow(options::connection(config));
+        if tokio::time::timeout(FOLLOW_WITHIN, follow).await.is_err() {
+            tracing::warn!("open connections are busy and follow later");
+        }
     }
 }
 
