@@ -6,6 +6,7 @@ mod operations;
 mod oracle;
 mod publishes;
 mod typed;
+mod typed_changes;
 mod typed_extremes;
 mod typed_filters;
 mod typed_fits;
