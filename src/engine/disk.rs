@@ -39,11 +39,11 @@ use self::view::View;
 use self::writer::{Chores, Writer, unavailable};
 use super::retention::Retention;
 use super::{Accept, Batch, Bounds, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
-use crate::message::Receipt;
 use crate::message::cursor::{Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
+use crate::message::{Draft, Receipt};
 
 /// Gives the time; the engine takes care that its own never goes back.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + std::marker::Sync>;
@@ -273,7 +273,7 @@ impl Common {
     ) -> Result<Reading, Error> {
         let view = self.view.lock();
         let plan = plan(&view)?;
-        Ok(Reading { plan, disk: self.store.snapshot(), looks: self.looks })
+        Ok(Reading { plan, disk: Arc::clone(&view.disk), looks: self.looks })
     }
 }
 
@@ -296,6 +296,10 @@ impl Engine for Disk {
 
     fn append_many(&self, publishes: Vec<Publish>) -> Reply<Vec<Result<Receipt, Error>>> {
         self.ask(|answer| Request::AppendMany(publishes, answer))
+    }
+
+    fn compact(&self, snapshot: Draft, upto: Sequence) -> Reply<Receipt> {
+        self.ask(|answer| Request::Compact(snapshot, upto, answer))
     }
 
     fn read(&self, filters: &Filters, from: ReadFrom, limit: Limit) -> Reply<Batch> {

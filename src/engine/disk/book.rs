@@ -1,6 +1,7 @@
 //! The writer's own account of the log: what is on disk and what is about to be. Only the writer's
 //! thread has it, so that it may read the disk without holding anybody up but publishers.
 
+mod compact;
 mod forget;
 mod load;
 mod rules;
@@ -20,7 +21,7 @@ use super::view::{Effect, Totals};
 use crate::engine::ids::{Ids, Used};
 use crate::engine::retention::Retention;
 use crate::engine::{Bounds, Error, IfLast, Publish};
-use crate::message::cursor::{Cursor, Epoch, Sequence};
+use crate::message::cursor::{Cursor, Sequence};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 use crate::message::{Message, Place, Receipt};
@@ -89,10 +90,6 @@ impl Book {
         self.log.now = self.log.now.max(clock);
     }
 
-    pub(super) fn epoch(&self) -> Epoch {
-        self.log.epoch
-    }
-
     pub(super) fn head(&self) -> u64 {
         self.log.head
     }
@@ -148,10 +145,10 @@ impl Book {
         let now = self.log.now;
         let newest = topic.and_then(|topic| {
             let shelf = &self.shelves[&topic];
-            let span = shelf.span?;
+            let (newest, newest_at) = shelf.newest_place()?;
             // Age takes the older ones first: where the newest is past it, nothing is kept.
-            let is_kept = !shelf.terms.keep.expires(span.last_at, now);
-            is_kept.then(|| self.cursor(span.last))
+            let is_kept = !shelf.terms.keep.expires(newest_at, now);
+            is_kept.then(|| self.cursor(newest))
         });
         let wanted = match expected {
             IfLast::Empty => None,
@@ -190,7 +187,7 @@ impl Book {
         self.round.touched.insert(topic);
         self.round.messages.push(message);
         let shelf = self.shelf_mut(topic);
-        let was_empty = shelf.span.is_none();
+        let was_empty = shelf.first().is_none();
         shelf.push(stub);
         let deadline = shelf.deadline().filter(|_| shelf.due.is_none());
         shelf.due = shelf.due.or(deadline);
@@ -205,7 +202,7 @@ impl Book {
         let mut round = std::mem::take(&mut self.round);
         for &topic in &round.touched {
             let Some(shelf) = self.shelves.get(&topic) else { continue };
-            round.effects.push(Effect::Span(topic, shelf.span));
+            round.effects.push(Effect::Span(topic, shelf.shown(), shelf.is_stale()));
             round.changes.put(Space::Topics, key(topic), shelf.record().encode());
         }
         let is_changed = round.is_cleared || !round.remains.is_empty();
@@ -253,6 +250,7 @@ impl Shelf {
             born: self.born,
             previous: self.previous,
             lost: self.lost,
+            standing: self.standing,
             span: self.span,
         }
     }

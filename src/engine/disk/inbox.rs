@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 
 use crate::engine::retention::Retention;
 use crate::engine::{Bounds, Error, Publish};
-use crate::message::Receipt;
+use crate::message::cursor::Sequence;
 use crate::message::topic::Topic;
+use crate::message::{Draft, Receipt};
 
 /// Answers one request.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -19,6 +20,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Request {
     Append(Publish, Answer<Receipt>),
     AppendMany(Vec<Publish>, Answer<Vec<Result<Receipt, Error>>>),
+    Compact(Draft, Sequence, Answer<Receipt>),
     Purge(Topic, Answer<u64>),
     /// Forgets what is past its age, and answers when that is done.
     Expire(Answer<()>),
@@ -119,6 +121,7 @@ impl Request {
         let texts = match self {
             Self::Append(publish, _) => bytes(publish),
             Self::AppendMany(publishes, _) => publishes.iter().map(bytes).sum(),
+            Self::Compact(draft, ..) => draft_bytes(draft),
             Self::Purge(..) | Self::Expire(_) => 0,
         };
         REQUEST_BYTES + texts
@@ -126,9 +129,11 @@ impl Request {
 }
 
 /// About what a publish takes.
-pub(super) fn bytes(publish: &Publish) -> usize {
-    let Publish { draft, id, .. } = publish;
+fn bytes(publish: &Publish) -> usize {
+    REQUEST_BYTES + draft_bytes(&publish.draft) + publish.id.as_deref().map_or(0, str::len)
+}
+
+fn draft_bytes(draft: &Draft) -> usize {
     let headers = draft.headers.as_ref().map_or(0, |headers| headers.as_str().len());
-    let texts = [&id, &&draft.key].map(|text| text.as_deref().map_or(0, str::len));
-    REQUEST_BYTES + draft.payload.as_str().len() + headers + texts.iter().sum::<usize>()
+    draft.payload.as_str().len() + headers + draft.key.as_deref().map_or(0, str::len)
 }

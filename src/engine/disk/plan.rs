@@ -66,7 +66,11 @@ impl View {
         looks: Looks,
     ) -> Result<Plan, Error> {
         let start = match from {
-            ReadFrom::Earliest => Start { after: 0, moment: self.moment },
+            ReadFrom::Snapshot if self.has_stale(filters, looks) => {
+                let lost = self.topics.tree.lost(filters, Start { after: 0, moment: 0 });
+                return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
+            }
+            ReadFrom::Earliest | ReadFrom::Snapshot => Start { after: 0, moment: self.moment },
             ReadFrom::After(after) => Start { after: after.0, moment: 0 },
             ReadFrom::Rest { after, moment } => Start { after: after.0, moment },
         };
@@ -82,6 +86,17 @@ impl View {
         let mut plan = self.plan_any(filters, (start.after, self.head), entries, looks);
         self.find_replaced(filters, start, looks, &mut plan);
         Ok(plan)
+    }
+
+    /// Has a matching topic lost messages after its snapshot? Also true where there are too many
+    /// such topics to look at all of them.
+    fn has_stale(&self, filters: &Filters, looks: Looks) -> bool {
+        if let Some(slots) = self.topics.matching(filters, looks.topics_max) {
+            return slots.iter().any(|slot| self.stale.contains(slot));
+        }
+        let mut stale = self.stale.iter();
+        let mut first = stale.by_ref().take(looks.entries_max);
+        first.any(|&slot| filters.matches(&self.topics[slot].topic)) || stale.next().is_some()
     }
 
     /// A read back from before a place; `None` is the newest.

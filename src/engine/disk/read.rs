@@ -20,7 +20,7 @@ use crate::message::topic::Topic;
 /// A plan with the disk as it was at that moment.
 pub(super) struct Reading {
     pub(super) plan: Plan,
-    pub(super) disk: Snapshot,
+    pub(super) disk: Arc<Snapshot>,
     pub(super) looks: Looks,
 }
 

@@ -42,6 +42,14 @@ pub(super) struct Span {
     pub(super) last_at: Timestamp,
 }
 
+/// A snapshot that a topic keeps before all other messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) sequence: u64,
+    pub(super) published_at: Timestamp,
+    pub(super) cost: u64,
+}
+
 /// What is kept of a topic besides its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TopicRecord {
@@ -52,6 +60,8 @@ pub(super) struct TopicRecord {
     pub(super) previous: u64,
     /// Its newest loss; 0 is none.
     pub(super) lost: u64,
+    pub(super) standing: Option<Standing>,
+    /// The messages after the snapshot, if there is one.
     pub(super) span: Option<Span>,
 }
 
@@ -213,6 +223,11 @@ impl TopicRecord {
         let mut bytes = Vec::new();
         put_text(&mut bytes, self.topic.as_str());
         put_all(&mut bytes, &[self.born, self.previous, self.lost]);
+        bytes.push(u8::from(self.standing.is_some()));
+        if let Some(Standing { sequence, published_at, cost }) = self.standing {
+            put_all(&mut bytes, &[sequence, cost]);
+            put_time(&mut bytes, published_at);
+        }
         if let Some(span) = self.span {
             put_all(&mut bytes, &[span.messages, span.bytes, span.first, span.last]);
             put_time(&mut bytes, span.first_at);
@@ -226,6 +241,13 @@ impl TopicRecord {
         let mut fields = Fields { bytes, of };
         let topic = Topic::parse(fields.sized_text()?).map_err(|_| Garbled(of))?;
         let (born, previous, lost) = (fields.number()?, fields.number()?, fields.number()?);
+        let (&flag, rest) = fields.bytes.split_first().ok_or(Garbled(of))?;
+        fields.bytes = rest;
+        let mut standing = None;
+        if flag != 0 {
+            let (sequence, cost) = (fields.number()?, fields.number()?);
+            standing = Some(Standing { sequence, published_at: fields.time()?, cost });
+        }
         let mut span = None;
         if !fields.bytes.is_empty() {
             let (messages, bytes) = (fields.number()?, fields.number()?);
@@ -233,7 +255,7 @@ impl TopicRecord {
             let (first_at, last_at) = (fields.time()?, fields.time()?);
             span = Some(Span { messages, bytes, first, first_at, last, last_at });
         }
-        Ok(Self { topic, born, previous, lost, span })
+        Ok(Self { topic, born, previous, lost, standing, span })
     }
 }
 

@@ -1,12 +1,13 @@
 //! What readers may see: what is on disk already, topic by topic. Messages are not in it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::record::{Span, TopicId};
+use super::store::Snapshot;
 use crate::engine::times::Times;
 use crate::engine::topics::{Known, Slot, Topics};
 use crate::engine::tree::{Leaf, Loss};
@@ -17,7 +18,6 @@ use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 
 /// The log as of its durable head.
-#[derive(Debug)]
 pub(super) struct View {
     pub(super) epoch: Epoch,
     pub(super) head: u64,
@@ -36,6 +36,10 @@ pub(super) struct View {
     pub(super) due: Option<Timestamp>,
     /// Forgotten messages that may still be on disk: for each topic the newest of them.
     pub(super) remains: Arc<FxHashMap<TopicId, u64>>,
+    /// Topics that have lost messages after the snapshot that they keep.
+    pub(super) stale: BTreeSet<Slot>,
+    /// The disk of this very moment.
+    pub(super) disk: Arc<Snapshot>,
 }
 
 /// One topic.
@@ -62,8 +66,8 @@ pub(super) struct Replaced {
 pub(super) enum Effect {
     /// A topic came to be, when the log had this head.
     Born(TopicId, Topic, u64),
-    /// It keeps other messages.
-    Span(TopicId, Option<Span>),
+    /// It keeps other messages; true: some after its snapshot are lost.
+    Span(TopicId, Option<Span>, bool),
     /// It lost a message.
     Lost(TopicId, u64),
     /// It forgot a message that a newer one stands for,
@@ -101,7 +105,7 @@ pub(super) fn replaced_max(bounds: Bounds) -> (u64, u64) {
 pub(super) const BEFORE: u64 = 1;
 
 impl View {
-    pub(super) fn new(epoch: Epoch) -> Self {
+    pub(super) fn new(epoch: Epoch, disk: Arc<Snapshot>) -> Self {
         Self {
             epoch,
             head: 0,
@@ -115,6 +119,8 @@ impl View {
             lowest: 0,
             due: None,
             remains: Arc::default(),
+            stale: BTreeSet::new(),
+            disk,
         }
     }
 
@@ -128,7 +134,9 @@ impl View {
         effects: Vec<Effect>,
         messages: &[Arc<Message>],
         totals: Totals,
+        disk: Snapshot,
     ) {
+        self.disk = Arc::new(disk);
         effects.into_iter().for_each(|effect| self.take(effect));
         for message in messages {
             self.times.note(message.published_at, message.cursor.sequence.0);
@@ -147,8 +155,13 @@ impl View {
                 let slot = self.topics.insert(&topic, head, shown);
                 self.by_id.insert(id, slot);
             }
-            Effect::Span(id, span) => {
+            Effect::Span(id, span, is_stale) => {
                 let Some(&slot) = self.by_id.get(&id) else { return };
+                if is_stale {
+                    self.stale.insert(slot);
+                } else {
+                    self.stale.remove(&slot);
+                }
                 let before = std::mem::replace(&mut self.topics[slot].span, span);
                 self.filled += u64::from(span.is_some());
                 self.filled -= u64::from(before.is_some());

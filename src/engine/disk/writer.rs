@@ -12,7 +12,8 @@ use super::mark::Mark;
 use super::store::{Changes, StoreError};
 use super::{Clock, Common, Sync};
 use crate::engine::{Error, Publish, Sink};
-use crate::message::Receipt;
+use crate::message::cursor::Sequence;
+use crate::message::{Draft, Receipt};
 
 /// The writer, with everything that only it has.
 pub(super) struct Writer {
@@ -136,7 +137,7 @@ impl Writer {
             self.commit(changes)?;
             // The sink is called while the view is locked: who has a message has its place, too.
             let mut view = self.common.view.lock();
-            view.apply(effects, &messages, totals);
+            view.apply(effects, &messages, totals, self.common.store.snapshot());
             if !messages.is_empty() {
                 self.sink.accepted(&messages);
             }
@@ -183,6 +184,10 @@ impl Writer {
                     owed.push(Owed::Many(answer, results));
                     count
                 }
+                Request::Compact(draft, upto, answer) => {
+                    owed.push(Owed::One(answer, self.compact(draft, upto)?));
+                    1
+                }
                 Request::Purge(topic, answer) => {
                     owed.push(Owed::Count(answer, self.book.purge(&topic)));
                     1
@@ -208,6 +213,13 @@ impl Writer {
             return Ok(Err(unavailable("the disk is nearly full".into(), false)));
         }
         self.book.append(publish)
+    }
+
+    fn compact(&mut self, draft: Draft, upto: Sequence) -> Stored<Result<Accepted, Error>> {
+        if self.common.is_crowded() {
+            return Ok(Err(unavailable("the disk is nearly full".into(), false)));
+        }
+        self.book.compact(draft, upto.0, &self.common.view)
     }
 
     fn commit(&mut self, changes: Changes) -> Stored<()> {
@@ -249,7 +261,9 @@ impl Writer {
         for request in self.chores.requests.drain(..) {
             let error = || unavailable(failure.into(), false);
             match request {
-                Request::Append(_, answer) => drop(answer.send(Err(error()))),
+                Request::Append(_, answer) | Request::Compact(_, _, answer) => {
+                    drop(answer.send(Err(error())));
+                }
                 Request::AppendMany(_, answer) => drop(answer.send(Err(error()))),
                 Request::Purge(_, answer) => drop(answer.send(Err(error()))),
                 Request::Expire(answer) => drop(answer.send(Ok(()))),

@@ -54,38 +54,21 @@ impl Book {
         Ok(true)
     }
 
+    /// Forgets the oldest message that is not a snapshot with messages after it.
     pub(super) fn forget_oldest(&mut self, topic: TopicId) -> Stored<()> {
         self.know_newest(topic)?;
         self.know_oldest(topic)?;
         let shelf = self.shelf_mut(topic);
-        let (Some(stub), Some(mut span)) = (shelf.front.pop_front(), shelf.span) else {
-            return Ok(());
+        let before = shelf.first();
+        let (sequence, cost, is_replaced) = match shelf.pop() {
+            Some(gone) => gone,
+            None => return Ok(()),
         };
-        let is_replaced = shelf.newest.as_mut().is_some_and(|newest| {
-            let key = stub.key.as_deref().unwrap_or(shelf.topic.as_str());
-            let is_replaced = newest.get(key).is_some_and(|&newest| newest > stub.sequence);
-            if !is_replaced {
-                newest.remove(key);
-            }
-            is_replaced
-        });
-        span.messages -= 1;
-        span.bytes = span.bytes.saturating_sub(stub.cost);
-        shelf.span = Some(span).filter(|span| span.messages > 0);
-        let sequence = stub.sequence;
-        self.firsts.remove(&(span.first, topic));
-        self.bytes = self.bytes.saturating_sub(stub.cost);
+        self.bytes = self.bytes.saturating_sub(cost);
         self.round.touched.insert(topic);
-        self.round.remains.push(Remains { topic, from: sequence, upto: sequence });
+        self.clear_one(topic, sequence);
         self.know_oldest(topic)?;
-        if let (Some(span), Some(oldest)) = {
-            let shelf = self.shelf_mut(topic);
-            (shelf.span.as_mut(), shelf.front.front())
-        } {
-            (span.first, span.first_at) = (oldest.sequence, oldest.published_at);
-            let first = span.first;
-            self.firsts.insert((first, topic));
-        }
+        self.know_first(topic, before);
         if is_replaced {
             self.replace(topic, sequence);
         } else {
@@ -96,11 +79,24 @@ impl Book {
         Ok(())
     }
 
+    /// Notes which is the oldest message now, where that may have changed.
+    pub(super) fn know_first(&mut self, topic: TopicId, before: Option<u64>) {
+        let shelf = self.shelf_mut(topic);
+        if let (Some(span), Some(oldest)) = (shelf.span.as_mut(), shelf.front.front()) {
+            (span.first, span.first_at) = (oldest.sequence, oldest.published_at);
+        }
+        let first = shelf.first();
+        if first != before {
+            before.map(|before| self.firsts.remove(&(before, topic)));
+            self.firsts.extend(first.map(|first| (first, topic)));
+        }
+    }
+
     /// Reads the oldest stubs of a topic, if none is known.
-    fn know_oldest(&mut self, topic: TopicId) -> Stored<()> {
+    pub(super) fn know_oldest(&mut self, topic: TopicId) -> Stored<()> {
         let shelf = self.shelf(topic);
         let Some(span) = shelf.span.filter(|_| shelf.front.is_empty()) else { return Ok(()) };
-        let front = self.stubs(topic, span.first, FRONT_MAX)?;
+        let front = self.stubs(topic, (span.first, span.last), FRONT_MAX)?;
         if front.is_empty() {
             return Err(super::StoreError(format!("the index of {} has a gap", shelf.topic)));
         }
@@ -116,7 +112,7 @@ impl Book {
         }
         let mut newest = HashMap::new();
         if let Some(span) = shelf.span {
-            for (sequence, stub) in self.stubs(topic, span.first, usize::MAX)? {
+            for (sequence, stub) in self.stubs(topic, (span.first, span.last), usize::MAX)? {
                 let key = stub.key.unwrap_or_else(|| shelf.topic.as_str().into());
                 newest.insert(key, sequence);
             }
@@ -126,8 +122,13 @@ impl Book {
     }
 
     /// The oldest messages of a topic from a place on, those of this round among them.
-    fn stubs(&self, topic: TopicId, from: u64, most: usize) -> Stored<BTreeMap<u64, Stub>> {
-        let (from, upto) = (index_key(topic, from), index_key(topic, u64::MAX));
+    pub(super) fn stubs(
+        &self,
+        topic: TopicId,
+        (from, upto): (u64, u64),
+        most: usize,
+    ) -> Stored<BTreeMap<u64, Stub>> {
+        let (from, upto) = (index_key(topic, from), index_key(topic, upto));
         let mut found = BTreeMap::new();
         for entry in self.store.snapshot().between(Space::Index, &from, &upto).take(most) {
             let (key, value) = entry?;
@@ -147,7 +148,7 @@ impl Book {
     }
 
     /// A message is lost; replaced ones before it need no longer be told apart from lost ones.
-    fn lose(&mut self, topic: TopicId, sequence: u64) {
+    pub(super) fn lose(&mut self, topic: TopicId, sequence: u64) {
         let shelf = self.shelf_mut(topic);
         shelf.lost = shelf.lost.max(sequence);
         let count = shelf.replaced.partition_point(|&replaced| replaced <= sequence);
@@ -250,7 +251,7 @@ impl Book {
                 self.names.remove(&shelf.topic);
                 self.round.touched.remove(&topic);
                 self.round.changes.remove(Space::Topics, key(topic));
-                self.round.effects.push(Effect::Span(topic, None));
+                self.round.effects.push(Effect::Span(topic, None, false));
                 self.round.effects.push(Effect::Gone(topic));
             }
         }
@@ -269,9 +270,9 @@ impl Book {
     pub(in crate::engine::disk) fn purge(&mut self, topic: &Topic) -> u64 {
         let Some(&topic) = self.names.get(topic) else { return 0 };
         let shelf = self.shelf_mut(topic);
-        let Some(span) = shelf.span.take() else { return 0 };
+        let Some(span) = shelf.shown() else { return 0 };
+        (shelf.standing, shelf.span, shelf.newest) = (None, None, None);
         shelf.front.clear();
-        shelf.newest = None;
         self.firsts.remove(&(span.first, topic));
         self.bytes = self.bytes.saturating_sub(span.bytes);
         self.round.remains.push(Remains { topic, from: span.first, upto: span.last });
@@ -320,7 +321,7 @@ impl Book {
         !self.remains.is_empty() || !self.round.remains.is_empty()
     }
 
-    fn clear_one(&mut self, topic: TopicId, sequence: u64) {
+    pub(super) fn clear_one(&mut self, topic: TopicId, sequence: u64) {
         self.round.changes.remove(Space::Log, key(sequence));
         self.round.changes.remove(Space::Index, index_key(topic, sequence));
     }

@@ -1,6 +1,7 @@
 //! What a start reads: topics, ids and replaced messages, but no message.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -40,7 +41,7 @@ impl Book {
             remains: VecDeque::new(),
             round: Round::default(),
         };
-        let mut view = View::new(log.epoch);
+        let mut view = View::new(log.epoch, Arc::new(book.store.snapshot()));
         view.head = log.head;
         book.load_topics(&snapshot, &mut view)?;
         book.load_ids(&snapshot)?;
@@ -51,7 +52,7 @@ impl Book {
         let topics: Vec<TopicId> = book.shelves.keys().copied().collect();
         topics.into_iter().for_each(|topic| book.list_if_idle(topic));
         view.times.note(log.now, log.head);
-        view.apply(Vec::new(), &[], book.totals());
+        view.apply(Vec::new(), &[], book.totals(), snapshot);
         Ok((book, view))
     }
 
@@ -63,18 +64,19 @@ impl Book {
         }
         view.topics.tree.forget_before(self.log.floor);
         for (id, record) in records {
-            let TopicRecord { topic, born, previous, lost, span } = record;
+            let TopicRecord { topic, born, previous, lost, standing, span } = record;
             view.recall(Effect::Born(id, topic.clone(), born));
-            view.recall(Effect::Span(id, span));
+            let terms = self.retention.terms(&topic);
+            let mut shelf = Shelf::new(topic.clone(), terms, born);
+            (shelf.previous, shelf.lost) = (previous, lost);
+            (shelf.standing, shelf.span) = (standing, span);
+            view.recall(Effect::Span(id, shelf.shown(), shelf.is_stale()));
             if lost > 0 {
                 view.recall(Effect::Lost(id, lost));
             }
-            let terms = self.retention.terms(&topic);
-            let mut shelf = Shelf::new(topic.clone(), terms, born);
-            (shelf.previous, shelf.lost, shelf.span) = (previous, lost, span);
             shelf.due = shelf.deadline();
             self.due.extend(shelf.due.map(|time| (time, id)));
-            if let Some(span) = span {
+            if let Some(span) = shelf.shown() {
                 self.firsts.insert((span.first, id));
                 self.bytes += span.bytes;
             }
