@@ -380,6 +380,15 @@ impl Engine for Disk {
         self.inbox.note(|waiting| waiting.bounds = Some(bounds));
     }
 
+    fn is_full(&self) -> bool {
+        self.inbox.is_filling()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let crowded = || "the disk is nearly full".to_owned();
+        self.common.failure().or_else(|| self.common.is_crowded().then(crowded))
+    }
+
     fn kept_bytes(&self) -> u64 {
         self.common.view.lock().bytes
     }

@@ -114,6 +114,17 @@ pub trait Engine: Send + Sync + 'static {
     /// [`sweep`](Self::sweep). Ids that were forgotten stay forgotten.
     fn set_bounds(&self, bounds: Bounds);
 
+    /// Is so much under way that publishers had better take no more input? Those who go on may be
+    /// refused.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Why publishes are refused at present, fit for operators.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Bytes that the kept messages cost.
     fn kept_bytes(&self) -> u64;
 

@@ -9,6 +9,7 @@ mod harness;
 mod bad_input;
 mod browsers;
 mod bursts;
+mod crash;
 mod deflate;
 mod dialogues;
 mod drain;
