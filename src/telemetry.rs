@@ -192,7 +192,12 @@ impl LogLevel {
 /// What is logged: of the watch over files only what is an error, for it complains of folders that
 /// are gone, which is why they are watched.
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level).with_target("notify", level.min(LevelFilter::ERROR))
+    let store = level.min(LevelFilter::WARN);
+    Targets::new()
+        .with_default(level)
+        .with_target("notify", level.min(LevelFilter::ERROR))
+        .with_target("fjall", store)
+        .with_target("lsm_tree", store)
 }
 
 /// All metrics in the text format of `OpenMetrics` 1.0, each time it is called.

@@ -164,6 +164,23 @@ impl Disk {
         Ok(Arc::new(Self { common, inbox, readers, writer: Some(writer), clock: options.clock }))
     }
 
+    /// The same, looking at so many topics and entries in one read.
+    #[cfg(test)]
+    pub(super) fn open_looking(
+        options: Options,
+        sink: Arc<dyn Sink>,
+        (topics_max, entries_max): (usize, usize),
+    ) -> Result<Arc<Self>, FolderError> {
+        let looks = Looks { topics_max, entries_max, ..Looks::default() };
+        Self::open_with(options, sink, looks)
+    }
+
+    /// True when nothing but the state of the log is on disk.
+    #[cfg(test)]
+    pub(super) fn is_blank(&self) -> bool {
+        self.common.store.is_blank()
+    }
+
     /// Could a folder be used? Nothing is changed.
     pub fn check(folder: &Path) -> Result<(), FolderError> {
         folder::check(folder)

@@ -6,8 +6,6 @@
 mod change;
 mod compact;
 mod list;
-#[cfg(test)]
-mod model;
 mod read;
 mod ring;
 mod state;
@@ -107,6 +105,19 @@ impl Memory {
                 _ => return picked,
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Memory {
+    /// Bounds what one read looks at.
+    pub(super) fn look(&self, topics_max: usize, entries_max: usize) {
+        self.state.lock().looks = read::Looks { topics_max, entries_max };
+    }
+
+    /// True when no topic, message or id is remembered in any index.
+    pub(super) fn is_blank(&self) -> bool {
+        self.state.lock().is_blank()
     }
 }
 

@@ -8,6 +8,8 @@ pub mod memory;
 pub mod retention;
 
 mod ids;
+#[cfg(test)]
+mod model;
 mod times;
 mod topics;
 mod tree;

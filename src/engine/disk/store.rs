@@ -118,6 +118,15 @@ impl Store {
         Ok(self.database.persist(PersistMode::SyncData)?)
     }
 
+    /// True when no map has anything but the state of the log.
+    #[cfg(test)]
+    pub(super) fn is_blank(&self) -> bool {
+        let snapshot = self.snapshot();
+        let spaces = SPACES.map(|(space, _)| snapshot.all(space).count());
+        let remains = snapshot.get(Space::State, &key(REMAINS)).unwrap();
+        spaces[..5] == [0; 5] && remains.is_none_or(|remains| remains.is_empty())
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot { at: self.database.snapshot(), spaces: self.spaces.clone() }
     }

@@ -11,7 +11,8 @@ use super::inbox::{Answer, Inbox, Request, Waiting};
 use super::mark::Mark;
 use super::store::{Changes, StoreError};
 use super::{Clock, Common, Sync};
-use crate::engine::{Error, Publish, Sink};
+use crate::engine::retention::Retention;
+use crate::engine::{Bounds, Error, Publish, Sink};
 use crate::message::cursor::Sequence;
 use crate::message::{Draft, Receipt};
 
@@ -32,6 +33,9 @@ pub(super) struct Writer {
 pub(super) struct Chores {
     /// Taken from the inbox, but too much for one round.
     requests: VecDeque<Request>,
+    /// To hold from the next round on.
+    retention: Option<Retention>,
+    bounds: Option<Bounds>,
     /// Readers that wait until nothing is past its age.
     readers: Vec<Answer<()>>,
     /// Rules have changed, and topics have yet to follow.
@@ -111,14 +115,8 @@ impl Writer {
         if self.common.failure().is_some() {
             return;
         }
-        if let Some(retention) = retention {
-            self.book.set_retention(retention);
-            self.chores.is_following = true;
-        }
-        if let Some(bounds) = bounds {
-            self.book.set_bounds(bounds);
-            self.chores.is_shrinking = true;
-        }
+        self.chores.retention = retention.or(self.chores.retention.take());
+        self.chores.bounds = bounds.or(self.chores.bounds);
         if is_swept {
             self.common.look_for_room();
             self.chores.is_sweeping = true;
@@ -161,6 +159,7 @@ impl Writer {
 
     /// Does as much as fits into one commit.
     fn change(&mut self, owed: &mut Vec<Owed>) -> Stored<()> {
+        self.change_rules()?;
         let chores = &mut self.chores;
         // Rules hold for publishes that came after them.
         chores.is_following = chores.is_following && !self.book.follow(CHORES_PER_ROUND)?;
@@ -205,6 +204,23 @@ impl Writer {
             self.chores.is_sweeping = !is_swept;
         }
         self.chores.is_clearing |= self.book.has_remains();
+        Ok(())
+    }
+
+    fn change_rules(&mut self) -> Stored<()> {
+        let (retention, bounds) = (self.chores.retention.take(), self.chores.bounds.take());
+        if retention.is_some() || bounds.is_some() {
+            // What is past its age by the old rules goes by the old rules.
+            while !self.book.expire(CHORES_PER_ROUND)? {}
+        }
+        if let Some(retention) = retention {
+            self.book.set_retention(retention);
+            self.chores.is_following = true;
+        }
+        if let Some(bounds) = bounds {
+            self.book.set_bounds(bounds);
+            self.chores.is_shrinking = true;
+        }
         Ok(())
     }
 
