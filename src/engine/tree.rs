@@ -99,11 +99,14 @@ impl Tree {
         }
     }
 
-    /// Topics that are no more may have lost anything up to this place, at the first moment.
+    /// Topics that are no more, wherever they were, may have lost anything up to this place, at the
+    /// first moment.
     pub(super) fn forget_before(&mut self, sequence: u64) {
         let loss = Loss { sequence, moment: u64::from(sequence > 0) };
-        self.nodes[ROOT].gone.join(loss);
-        self.nodes[ROOT].under.join(loss);
+        for (_, node) in &mut self.nodes {
+            node.gone.join(loss);
+            node.under.join(loss);
+        }
     }
 
     #[cfg(test)]

@@ -207,9 +207,9 @@ impl View {
 
     /// A loss, or a replaced message, from before the start.
     pub(super) fn recall(&mut self, effect: Effect) {
-        let moment = self.moment;
+        self.moment = BEFORE - 1;
         self.take(effect);
-        self.moment = moment;
+        self.moment = BEFORE;
     }
 
     /// Replaced messages after a place, oldest first.

@@ -117,10 +117,7 @@ impl Writer {
         }
         self.chores.retention = retention.or(self.chores.retention.take());
         self.chores.bounds = bounds.or(self.chores.bounds);
-        if is_swept {
-            self.common.look_for_room();
-            self.chores.is_sweeping = true;
-        }
+        self.chores.is_sweeping |= is_swept;
     }
 
     fn round(&mut self) {
@@ -129,6 +126,7 @@ impl Writer {
             return;
         }
         self.book.tick((self.clock)());
+        self.common.look_for_room();
         let mut owed = Vec::new();
         let result = self.change(&mut owed).and_then(|()| {
             let Written { changes, effects, messages, totals } = self.book.finish();

@@ -62,7 +62,6 @@ impl Book {
             let (key, value) = entry?;
             records.push((number(&key)?, TopicRecord::decode(&value)?));
         }
-        view.topics.tree.forget_before(self.log.floor);
         for (id, record) in records {
             let TopicRecord { topic, born, previous, lost, standing, span } = record;
             view.recall(Effect::Born(id, topic.clone(), born));
@@ -85,6 +84,7 @@ impl Book {
             // Rules may have changed since: topics follow when the log is in use.
             self.following.push(id);
         }
+        view.topics.tree.forget_before(self.log.floor);
         Ok(())
     }
 
