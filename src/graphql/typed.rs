@@ -138,6 +138,9 @@ impl Typed {
             Some((Role::PublishMany, topic)) => {
                 Payload::Items(topic.names.arguments.as_str().into())
             }
+            None if (kind, field) == (OperationType::Mutation, "compact") => {
+                Payload::Argument("snapshot".into())
+            }
             _ => Payload::Named,
         }
     }

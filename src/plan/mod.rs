@@ -69,6 +69,9 @@ pub enum Position {
     After(Cursor),
     /// With everything still kept, then live.
     Earliest,
+    /// With the newest snapshot of every matching topic and what followed it, or else everything
+    /// still kept, then live.
+    Snapshot,
     /// With what was published at this time or later, then live.
     Since(Timestamp),
     /// With the newest so many of every matching topic, then live.

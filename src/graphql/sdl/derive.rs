@@ -247,13 +247,13 @@ const HISTORY: &str = r#"    "The first so many of the range."
     since: DateTime
 "#;
 
-const SUBSCRIPTION: &str = r#"    "First everything after this cursor, then live. \"earliest\" is all that is kept."
+const SUBSCRIPTION: &str = r#"    "First all after this, then live. \"earliest\" is all kept."
     after: Cursor
     "First everything since this time, then live."
     since: DateTime
     "First the newest so many of every matching topic, then live: with 1, current values."
     last: Int
-    "First the newest snapshot and what followed it, then live."
+    "First the newest snapshot and what followed it, or all that is kept, then live."
     snapshot: Boolean
 "#;
 
@@ -263,7 +263,7 @@ const PACE: &str = r#"    "At most so often per key, always ending on the newest
     distinct: Boolean
 "#;
 
-const PUBLISH: &str = r#"    "Idempotency: a second publish with this id gets the first one's receipt."
+const PUBLISH: &str = r#"    "Idempotency: a second publish with it gets the first one's receipt."
     id: String
     "Only if the topic's last message is still this one; \"\" is: only if the topic is empty."
     ifLast: Cursor

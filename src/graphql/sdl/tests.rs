@@ -198,7 +198,8 @@ fn three_hundred_types_are_read_at_once() {
     let types = (0..300).map(|number| {
         format!(
             "\"Type {number}.\"\ntype Type{number} \
-             @topic(name: \"t{number}.{{id}}\", keep: {{last: 1}}) @key(fields: \"id\") {{\n  id: ID!\n  next: Type{}\n  a: [Float!]!\n  b: String\n}}\n",
+             @topic(name: \"t{number}.{{id}}\", keep: {{last: 1}}) @key(fields: \"id\") \
+             {{\n  id: ID!\n  next: Type{}\n  a: [Float!]!\n  b: String\n}}\n",
             (number + 1) % 300
         )
     });
