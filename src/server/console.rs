@@ -11,6 +11,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
+#[exclude = "yjs/*"]
 struct Files;
 
 /// Pages load nothing from elsewhere, and nobody frames them.

@@ -67,15 +67,13 @@ impl Pair {
         let sink = Arc::new(Recorder::default());
         let bounds = bounds(memory_bytes);
         let time = Arc::clone(&clock);
-        let options = Options {
-            epoch: Epoch::new(7),
-            retention: retention(0),
-            bounds,
-            clock: Arc::new(move || Timestamp::from_micros(time.load(Ordering::Relaxed))),
-        };
+        let clock_of_both = move || Timestamp::from_micros(time.load(Ordering::Relaxed));
+        let (epoch, retention) = (Epoch::new(7), retention(0));
+        let rules = retention.clone();
+        let options = Options { epoch, retention, bounds, clock: Arc::new(clock_of_both) };
         let memory = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
         memory.state.lock().looks = looks;
-        let naive = Naive::new(retention(0), bounds);
+        let naive = Naive::new(rules, bounds);
         Self { memory, sink, naive, clock, readers: Vec::new(), entries_max: looks.entries_max }
     }
 

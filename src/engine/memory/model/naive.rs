@@ -116,7 +116,9 @@ impl Naive {
     pub(super) fn set_retention(&mut self, retention: Retention, now: Timestamp) {
         self.retention = retention;
         let topics: BTreeSet<Topic> = self.kept().map(|entry| entry.topic.clone()).collect();
-        topics.iter().for_each(|topic| self.trim(topic, now));
+        for topic in &topics {
+            self.trim(topic, now);
+        }
     }
 
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {

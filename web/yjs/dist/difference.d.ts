@@ -1,0 +1,9 @@
+/** What a document holds and a log lacks. */
+import * as Y from "yjs";
+/**
+ * An update with everything in `doc` that the given updates do not have, or null when they have it
+ * all. Deleted text counts: a state vector says nothing of deletions, so they are compared as well.
+ */
+export declare function difference(doc: Y.Doc, updates: readonly Uint8Array[]): Uint8Array | null;
+/** Whether a document has nothing in it, not even traces of what was deleted. */
+export declare function isBlank(doc: Y.Doc): boolean;

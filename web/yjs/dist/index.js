@@ -1,0 +1,3 @@
+/** Yjs documents over Tidings: a document is a topic, awareness is the topic's presence. */
+export { TidingsProvider } from "./provider.js";
+export { Lost, Refused } from "./graphql.js";

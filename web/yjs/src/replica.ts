@@ -1,0 +1,207 @@
+/**
+ * The document beside its topic: what has been received, what is still to be published. It outlives
+ * connections and knows nothing of them.
+ *
+ * The document always holds every message up to `cursor`. What was written here is in the log, in
+ * the outbox, or, until the log's state has been compared with the document, somewhere in the
+ * document.
+ */
+
+import * as buffer from "lib0/buffer";
+import * as Y from "yjs";
+import { difference, isBlank } from "./difference.js";
+import type { Position } from "./follower.js";
+import { EARLIEST } from "./follower.js";
+import type { Message } from "./graphql.js";
+import { Refused } from "./graphql.js";
+import type { OutboxOptions } from "./outbox.js";
+import { Outbox } from "./outbox.js";
+import type { SnapshotOptions } from "./snapshots.js";
+import { Snapshots } from "./snapshots.js";
+import type { SessionLink } from "./session.js";
+
+export interface ReplicaOptions {
+  fields: Record<string, unknown>;
+  outbox: OutboxOptions;
+  snapshots: SnapshotOptions;
+}
+
+export interface ReplicaPorts {
+  saved(): void;
+  failed(reason: Error): void;
+}
+
+export class Replica {
+  readonly #doc: Y.Doc;
+  readonly #origin: unknown;
+  readonly #fields: Record<string, unknown>;
+  readonly #ports: ReplicaPorts;
+  readonly #outbox: Outbox;
+  readonly #snapshots: Snapshots;
+  #link: SessionLink | null = null;
+  #cursor: string | null = null;
+  /** Whether all that the document holds is in the log or in the outbox. */
+  #isCompared = false;
+  /** The log from its newest snapshot on, for as long as it is to be compared. */
+  #log: Uint8Array[] | null = [];
+  /** The broker has no way from its snapshot to the present: begin with what it keeps. */
+  #isTorn = false;
+  #wasSaved = true;
+  /** Something in the log could not be read, so a snapshot of ours would lose it. */
+  #isPartial = false;
+
+  constructor(doc: Y.Doc, origin: unknown, options: ReplicaOptions, ports: ReplicaPorts) {
+    this.#doc = doc;
+    this.#origin = origin;
+    this.#fields = options.fields;
+    this.#ports = ports;
+    this.#outbox = new Outbox(options.outbox, {
+      publish: (update, id) => this.#connected().publish(this.#payload(update), id),
+      changed: () => this.#tellSaved(),
+      refused: ports.failed,
+    });
+    this.#snapshots = new Snapshots(options.snapshots, {
+      report: () => this.#connected().report(),
+      write: () => this.#writeSnapshot(),
+      failed: (reason) => this.#snapshotFailed(reason),
+    });
+    doc.on("update", this.#updated);
+  }
+
+  /** Where to go on. */
+  get position(): Position {
+    if (this.#cursor !== null) return { after: this.#cursor };
+    return this.#isTorn ? { after: EARLIEST } : { snapshot: true };
+  }
+
+  get isSaved(): boolean {
+    return this.#outbox.isEmpty && (this.#isCompared || isBlank(this.#doc));
+  }
+
+  destroy(): void {
+    this.#outbox.close();
+    this.#doc.off("update", this.#updated);
+  }
+
+  /** A connection begins. */
+  attach(link: SessionLink): void {
+    this.#link = link;
+  }
+
+  /** A connection has ended. A comparison that was not finished begins anew with the next one. */
+  detach(): void {
+    this.#link = null;
+    this.#outbox.close();
+    this.#snapshots.release();
+    if (!this.#isCompared) this.#restart();
+  }
+
+  /** The position is lost, or messages after it are. */
+  restart(): void {
+    this.#isTorn = this.#cursor === null && !this.#isTorn;
+    this.#restart();
+  }
+
+  #restart(): void {
+    this.#cursor = null;
+    this.#log = [];
+    this.#isCompared = false;
+    this.#isPartial = false;
+    this.#snapshots.restart();
+  }
+
+  receive({ cursor, headers, payload }: Message): void {
+    const isOurs = this.#outbox.confirm(headers?.["id"]);
+    const update = this.#apply(payload, cursor, isOurs);
+    this.#cursor = cursor;
+    if (update !== null) this.#log?.push(update);
+    this.#snapshots.count(update?.length ?? 0);
+    if (isOurs && this.#isCompared) this.#snapshots.consider();
+  }
+
+  /** The document has everything that was in the log: from now on ours is published. */
+  async publish(): Promise<void> {
+    const link = this.#connected();
+    const log = this.#log;
+    if (log !== null) {
+      await this.#compare(link, log).finally(() => {
+        if (this.#log === log) this.#log = null;
+      });
+      if (this.#link !== link) return;
+    }
+    this.#isCompared = true;
+    this.#outbox.open();
+    this.#tellSaved();
+  }
+
+  readonly #updated = (update: Uint8Array, origin: unknown): void => {
+    if (origin !== this.#origin) this.#outbox.add(update);
+  };
+
+  /**
+   * Publishes what the document has and the log lacks. Where many come to a log that has lost
+   * everything, `ifLast` lets one of them publish it; the others then find it there.
+   */
+  async #compare(link: SessionLink, log: readonly Uint8Array[]): Promise<void> {
+    for (let conflicts = 0; ; conflicts += 1) {
+      const lacking = difference(this.#doc, log);
+      this.#outbox.clear();
+      if (lacking === null) return;
+      const ifLast = conflicts < CONFLICTS_MAX ? { ifLast: this.#cursor ?? "" } : {};
+      const id = this.#outbox.nextId();
+      try {
+        return await link.publish(this.#payload(lacking), id, ifLast);
+      } catch (reason) {
+        if (!(reason instanceof Refused) || reason.code !== "CONFLICT") throw reason;
+        await link.received(String(reason.extensions["last"] ?? ""));
+      }
+    }
+  }
+
+  #writeSnapshot(): Promise<number> {
+    const upTo = this.#cursor;
+    if (this.#isPartial || upTo === null) return Promise.resolve(0);
+    const state = Y.encodeStateAsUpdate(this.#doc);
+    return this.#connected().compact(upTo, this.#payload(state)).then(() => state.length);
+  }
+
+  #snapshotFailed(reason: unknown): void {
+    const isRefused = reason instanceof Refused && !reason.passes;
+    if (isRefused && !OTHERS_WERE_FASTER.has(reason.code)) this.#ports.failed(reason);
+  }
+
+  #connected(): SessionLink {
+    if (this.#link === null) throw new Error("there is no connection");
+    return this.#link;
+  }
+
+  #payload(update: Uint8Array): Record<string, unknown> {
+    return { ...this.#fields, update: buffer.toBase64(update) };
+  }
+
+  /** The update of a message, once the document has it; null for one that cannot be read. */
+  #apply(payload: unknown, cursor: string, isOurs: boolean): Uint8Array | null {
+    try {
+      const { update } = payload as { update: string };
+      const bytes = buffer.fromBase64(update);
+      if (!isOurs) Y.applyUpdate(this.#doc, bytes, this.#origin);
+      return bytes;
+    } catch (cause) {
+      this.#isPartial = true;
+      this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`, { cause }));
+      return null;
+    }
+  }
+
+  #tellSaved(): void {
+    const isSaved = this.isSaved;
+    if (isSaved && !this.#wasSaved) this.#ports.saved();
+    this.#wasSaved = isSaved;
+  }
+}
+
+/** Another snapshot covers what ours would have. */
+const OTHERS_WERE_FASTER = new Set(["CONFLICT", "CURSOR_EXPIRED"]);
+
+/** So often others may be faster; then ours is published without a condition. */
+const CONFLICTS_MAX = 5;
