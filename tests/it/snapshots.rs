@@ -36,13 +36,11 @@ async fn a_subscription_begins_with_the_snapshot_and_what_followed_it() {
     let receipt = compacted(&mut peer, "doc", &cursors[2], json!({"sum": 3})).await;
     assert_eq!((&receipt["topic"], &receipt["duplicate"]), (&json!("doc"), &json!(false)));
     assert_eq!(receipt["cursor"], *cursors[2]);
-    for arguments in
-        ["topics: \"doc\", snapshot: true", "topics: [\"d*\", \"doc\"], snapshot: true"]
-    {
-        let arguments = arguments.replace("\"d*\"", "\"*\"");
+    for topics in ["\"doc\"", "[\"*\", \"doc\"]"] {
+        let arguments = format!("topics: {topics}, snapshot: true");
         let id = peer.follow(&arguments).await;
         let expected = json!({"topic": "doc", "cursor": cursors[2], "previous": null,
-            "publishedAt": receipt["publishedAt"], "key": null, "headers": null,
+            "publishedAt": receipt["publishedAt"], "key": "doc", "headers": null,
             "payload": {"sum": 3}, "snapshot": true});
         assert_eq!(peer.next_message(&id).await, expected);
         let next = peer.next_message(&id).await;
@@ -136,7 +134,9 @@ async fn what_no_snapshot_can_stand_for_is_refused() {
     for (topic, up_to, snapshot, expected) in table {
         let result = compact(&mut peer, topic, up_to, snapshot).await;
         assert_eq!(code(&result), expected, "{topic} {up_to}: {result}");
-        assert_eq!(result["errors"][0]["path"], json!(["compact"]), "{result}");
+        if expected != "BAD_PAYLOAD" {
+            assert_eq!(result["errors"][0]["path"], json!(["compact"]), "{result}");
+        }
         if expected == "CONFLICT" {
             let extensions = &result["errors"][0]["extensions"];
             assert_eq!(extensions["snapshot"], *cursors[3]);
