@@ -274,6 +274,8 @@ impl Publisher<'_> {
             return Err(Error::argument("key", message));
         }
         checked.key = checked.key.or(key);
+        // In normal form it may be longer: each of `[1,2]` as an `ID` has quotes.
+        self.check_bytes(&checked.payload, arguments)?;
         Ok(checked)
     }
 

@@ -44,7 +44,7 @@ pub struct Uses {
     /// The template of the type's topics.
     pub template: Box<str>,
     /// What its selection and its condition use: coordinates such as `Quote.bid` with their types,
-    /// such as `Float!`.
+    /// such as `Float!`, and the names of types with what they are, such as `a scalar`.
     pub fields: Box<[(Box<str>, Box<str>)]>,
 }
 

@@ -247,7 +247,7 @@ const HISTORY: &str = r#"    "The first so many of the range."
     since: DateTime
 "#;
 
-const SUBSCRIPTION: &str = r#"    "First all after this cursor, then live. \"earliest\" is all kept."
+const SUBSCRIPTION: &str = r#"    "First all after this, then live. \"earliest\" is all kept."
     after: Cursor
     "First everything since this time, then live."
     since: DateTime
