@@ -48,6 +48,13 @@ fn a_name_that_stays_may_name_something_else() {
         ("{ price }", scalar, "enum Price { LOW }", "`Price` is no longer a scalar in the schema"),
         ("{ legs { side } }", one_of, any, "`Side` is no longer an enum in the schema"),
         ("{ legs { side } }", "side: Side }", "side: Int }", "`Leg.side` is no longer `Side`"),
+        (
+            "(symbol: 7) { side }",
+            "symbol: ID!",
+            "symbol: Int!",
+            "`Quote.symbol` is no longer `ID!`",
+        ),
+        ("{ side }", "symbol: ID!", "symbol: Int!", ""),
         ("{ symbol _message { payload } }", scalar, object, ""),
         ("{ side }", scalar, object, ""),
         ("{ side }", "BUY SELL", "SELL HOLD", ""),
@@ -63,7 +70,7 @@ fn a_name_that_stays_may_name_something_else() {
 fn nothing_starts_before_the_broker_knows_the_types() {
     let fixture = Fixture::of(&model(SDL), Limits { depth: 12, complexity: 1000, aliases: 100 });
     let (schema, caller) = (fixture.schema.clone(), fixture.caller.clone());
-    let (started, has_started) = mpsc::channel();
+    let (started, has_started) = mpsc::sync_channel(1);
     let start = move || {
         let text = request("subscription { quote { size } }", "{}");
         let plan = schema.start(&Request::parse(&text).unwrap(), &caller, Instant::now());
