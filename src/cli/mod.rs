@@ -7,7 +7,9 @@ mod address;
 mod bench;
 mod check;
 mod client;
+mod export;
 mod folder;
+mod import;
 mod output;
 mod publish;
 mod schema;
@@ -42,6 +44,8 @@ enum Command {
     Pub(publish::Arguments),
     Sub(subscribe::Arguments),
     Topics(topics::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Bench(Box<bench::Arguments>),
     Schema(schema::Arguments),
     #[command(name = bench::ceiling::COMMAND, hide = true)]
@@ -98,6 +102,8 @@ fn execute(arguments: CommandLine) -> Result<(), Error> {
         Some(Command::Pub(arguments)) => in_runtime(publish::run(arguments)),
         Some(Command::Sub(arguments)) => in_runtime(subscribe::run(arguments)),
         Some(Command::Topics(arguments)) => in_runtime(topics::run(arguments)),
+        Some(Command::Export(arguments)) => in_runtime(export::run(arguments)),
+        Some(Command::Import(arguments)) => in_runtime(import::run(arguments)),
         Some(Command::Bench(arguments)) => in_runtime(bench::run(*arguments)),
         Some(Command::Schema(arguments)) => schema::run(&arguments),
         Some(Command::BenchCeiling(arguments)) => bench::ceiling::serve(&arguments),
