@@ -82,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_seen_enough() => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
             if text.starts_with(REPORT) {
@@ -118,12 +119,13 @@ fn in_runtime(command: impl Future<Output = Result<(), Error>>) -> Result<(), Er
 }
 
 impl Error {
+    /// Who closes our output has seen enough: `tidings export … | head -1`.
+    fn is_seen_enough(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
-            // Who closes our output has seen enough: `tidings sub … | head -1`.
-            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                ExitCode::SUCCESS
-            }
             Self::Config(faults) if faults.are_usage() => ExitCode::from(2),
             Self::Usage(_) => ExitCode::from(2),
             Self::Config(_) | Self::Client(_) | Self::Output(_) | Self::Failed(_) => {

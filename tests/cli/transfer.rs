@@ -161,6 +161,10 @@ fn an_export_goes_on_with_what_is_left_where_messages_go_meanwhile() {
     let output = child.wait_with_output().unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
+    let mut child = tidings(&["export", "--url", &broker.url]).spawn().unwrap();
+    drop(child.stdout.take());
+    let closed = child.wait_with_output().unwrap();
+    assert_eq!((closed.status.code(), &*text(&closed.stderr)), (Some(0), ""));
     assert!(said.contains("the broker forgot messages"), "{said}");
     let of = |topic: &str| -> Vec<u64> {
         let lines = exported.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
