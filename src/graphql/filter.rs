@@ -25,7 +25,7 @@ pub struct Compiler<'a> {
 pub type Tested = Vec<(TypeId, Box<str>)>;
 
 /// Where a value is in the payload, or in an element of a list.
-type Path = Vec<Box<str>>;
+pub type Path = Vec<Box<str>>;
 
 /// Comparisons of one filter.
 const TESTS_MAX: usize = 100;
@@ -183,7 +183,8 @@ fn is_null(path: &Path, given: &Value<'_>) -> Result<Expression, Error> {
     }
 }
 
-fn null_at(path: &Path) -> Expression {
+/// Passes what is null there, or missing.
+pub fn null_at(path: &Path) -> Expression {
     Expression::Any(vec![
         test(path, Comparison::Exists(false)),
         test(path, Comparison::Eq(Json::Null)),
