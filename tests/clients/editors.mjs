@@ -50,8 +50,8 @@ export function seedOf(t) {
 export function fragileSockets() {
   const open = new Set();
   class Fragile extends WebSocket {
-    constructor(...args) {
-      super(...args);
+    constructor(url, protocols) {
+      super(url, protocols, { perMessageDeflate: false });
       open.add(this);
       this.on("close", () => open.delete(this));
     }
