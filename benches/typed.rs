@@ -68,10 +68,8 @@ fn row(name: &str, nanoseconds: f64, base: f64) {
 
 fn message(legs: usize) -> Message {
     let leg = |number: usize| {
-        let note = "as of the close of the last day but one, net";
-        format!(
-            r#"{{"venue":"XNAS-{number}","price":101.25{number},"size":1{number}00,"note":"{note}"}}"#
-        )
+        let note = r#""note":"as of the close of the last day but one, net""#;
+        format!(r#"{{"venue":"XNAS-{number}","price":101.25{number},"size":1{number}00,{note}}}"#)
     };
     let legs: Vec<String> = (0..legs).map(leg).collect();
     let quote = r#""symbol":"ACME-2027-03-C","bid":101.2534,"ask":101.2599,"size":1200"#;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the seeds of fuzz/corpus: each target's inputs, one file for each thing worth trying.
 
-Run it from anywhere after a change. The seeds of config, graphql and sdl, and those that were found and
-kept, are written by hand: it leaves them as they are.
+Run it from anywhere after a change. The seeds of config, graphql and sdl, and those that were
+found and kept, are written by hand: it leaves them as they are.
 """
 
 import pathlib

@@ -50,7 +50,7 @@ fn check_model(model: &Model) {
         check_object(object);
     }
     for (index, topic) in model.topics.iter().enumerate() {
-        let object = model.object(&topic.object).expect("a topic has a type");
+        let object = model.object(&topic.object).unwrap_or_else(|| panic!("{topic:?}: no type"));
         assert!(topic.template.placeholders().all(|name| object.field(name).is_some()));
         let overlaps = |other| topic.template.overlaps(other);
         assert!(!model.topics[..index].iter().any(|other| overlaps(&other.template)));

@@ -25,6 +25,9 @@ pub struct CatchUp {
     from: ReadFrom,
     /// A read has reached this place and its messages are taken: the feed may be joined here.
     reached: Option<Sequence>,
+    /// Not before this place. What comes with a join are the messages as they were published; where
+    /// a snapshot has replaced some, a replay from the beginning needs it, and so has to read.
+    join_from: Sequence,
     /// Messages before this time are passed over.
     since: Option<Timestamp>,
     /// Reads at [`ReadFrom::After`] that lost messages begin anew with what is kept: true only for
@@ -44,12 +47,13 @@ pub enum Step {
 impl CatchUp {
     /// Begins at a place of the log.
     pub fn from(from: ReadFrom) -> Self {
-        Self { from, reached: None, since: None, lenient: false }
+        let join_from = Sequence::ZERO;
+        Self { from, reached: None, join_from, since: None, lenient: false }
     }
 
     /// Begins with what was accepted at this time or later; `before` is the place before that.
     pub fn since(time: Timestamp, before: Sequence) -> Self {
-        Self { from: ReadFrom::After(before), reached: None, since: Some(time), lenient: true }
+        Self { since: Some(time), lenient: true, ..Self::from(ReadFrom::After(before)) }
     }
 
     /// What comes next.
@@ -57,10 +61,20 @@ impl CatchUp {
         self.reached.map_or(Step::Read(self.from), Step::Join)
     }
 
-    /// Takes what a read brought, and returns the messages to deliver: those that pass.
-    pub fn read(&mut self, batch: Batch, passes: impl Fn(&Message) -> bool) -> Vec<Arc<Message>> {
+    /// Takes what a read brought, and returns the messages to deliver: those that pass. `head` is
+    /// the newest place of the log, then or later.
+    pub fn read(
+        &mut self,
+        batch: Batch,
+        head: Sequence,
+        passes: impl Fn(&Message) -> bool,
+    ) -> Vec<Arc<Message>> {
+        if matches!(self.from, ReadFrom::Earliest | ReadFrom::Snapshot) {
+            // Snapshots that come later are of no concern: what they replace is read or expires.
+            self.join_from = head;
+        }
         self.from = self.from.onward(&batch);
-        self.reached = Some(batch.upto);
+        self.reached = (batch.upto >= self.join_from).then_some(batch.upto);
         self.lenient = false;
         let since = self.since;
         let is_in_time = |message: &Message| since.is_none_or(|time| message.published_at >= time);

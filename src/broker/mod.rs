@@ -9,6 +9,7 @@ mod change;
 pub mod conflate;
 pub mod delivery;
 pub mod directory;
+pub mod encodings;
 pub mod feed;
 pub mod history;
 pub mod misfits;
@@ -26,19 +27,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use quick_cache::Weighter;
 use tokio::sync::Notify;
 
 use crate::engine::{Engine, Error as EngineError, Limit, Publish, ReadFrom, Reply};
 use crate::message::cursor::{Cursor, Sequence};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
-use crate::message::{Message, Receipt};
+use crate::message::{Draft, Message, Receipt};
 use crate::plan::projection::{Encoded, Projection};
 use crate::plan::{Position, Select};
 use admission::Admission;
 use catch_up::{CatchUp, Step};
-use feed::{Feed, Feeds, Join, ProjectionId, ShardId};
+use encodings::Encodings;
+use feed::{Feed, Feeds, Join, ShardId};
 use presence::Presence;
 use rules::{Overflow, TopicRule};
 use sieve::Sieve;
@@ -71,7 +72,7 @@ pub struct Broker {
     presence: Arc<Presence>,
     admission: Admission,
     counters: Arc<Counters>,
-    encodings: quick_cache::sync::Cache<(ProjectionId, Sequence), Arc<Encoded>, ByBytes>,
+    encodings: Encodings,
     /// Told by shards that have caught up, to publishers who wait.
     room: Notify,
     started_at: Timestamp,
@@ -146,8 +147,6 @@ impl Broker {
     /// Puts a broker over an engine whose sink is `feeds`.
     pub fn new(engine: Arc<dyn Engine>, base: Base, options: Options, now: Timestamp) -> Self {
         let Base { feeds, topics, counters } = base;
-        let weight = options.encodings_bytes;
-        let items = usize::try_from(weight / 256).unwrap_or(usize::MAX);
         Self {
             engine,
             feeds,
@@ -156,7 +155,7 @@ impl Broker {
             presence: Arc::default(),
             admission: Admission::new(options.publishes_per_second_max),
             counters,
-            encodings: quick_cache::sync::Cache::with_weighter(items, weight, ByBytes),
+            encodings: Encodings::new(options.encodings_bytes),
             room: Notify::new(),
             started_at: now,
             payload_bytes_max: AtomicUsize::new(options.payload_bytes_max),
@@ -175,6 +174,12 @@ impl Broker {
         publishes: Vec<Publish>,
     ) -> Reply<Vec<Result<Receipt, EngineError>>> {
         self.engine.append_many(publishes)
+    }
+
+    /// Puts a snapshot in the place of everything in its topic up to a message; the order of calls,
+    /// of publishes as well, is the order in the log.
+    pub fn compact(&self, snapshot: Draft, upto: Cursor) -> Result<Reply<Receipt>, Error> {
+        Ok(self.engine.compact(snapshot, self.sequence(upto)?))
     }
 
     /// Is a payload of so many bytes allowed?
@@ -234,6 +239,7 @@ impl Broker {
         let catch_up = match position {
             Position::Live => CatchUp::from(ReadFrom::After(self.engine.head())),
             Position::Earliest => CatchUp::from(ReadFrom::Earliest),
+            Position::Snapshot => CatchUp::from(ReadFrom::Snapshot),
             Position::After(cursor) => CatchUp::from(ReadFrom::After(self.sequence(cursor)?)),
             Position::Since(time) => CatchUp::since(time, self.engine.before_time(time).await?),
             Position::Last(count) => return self.begin_with_last(count, select).await,
@@ -278,7 +284,7 @@ impl Broker {
                             let conflated = batch.conflated;
                             let passes =
                                 |message: &Message| self.sieve.passes(&feed.select, message);
-                            let messages = catch_up.read(batch, passes);
+                            let messages = catch_up.read(batch, self.engine.head(), passes);
                             if !messages.is_empty() || conflated > 0 {
                                 let next = Next::Read(catch_up);
                                 return Ok(Caught { messages, conflated, next });
@@ -294,14 +300,7 @@ impl Broker {
 
     /// The result for a message, encoded once for all who ask within a while.
     pub fn encode(&self, feed: &Feed, message: &Message) -> Arc<Encoded> {
-        let projection = &feed.projection;
-        let key = (projection.id, message.cursor.sequence);
-        let encode =
-            || Ok::<_, std::convert::Infallible>(Arc::new(projection.projection.encode(message)));
-        match self.encodings.get_or_insert_with(&key, encode) {
-            Ok(encoded) => encoded,
-            Err(never) => match never {},
-        }
+        self.encodings.get(&feed.projection, message)
     }
 
     /// What happens to messages of this topic when a subscriber is slow.
@@ -379,17 +378,5 @@ impl Base {
         let counters = Arc::new(Counters::new(now));
         let feeds = Arc::new(Feeds::new(options.shards, topics.clone(), counters.clone()));
         Self { feeds, topics, counters }
-    }
-}
-
-/// Encoded results weigh their bytes and what holds them.
-#[derive(Debug, Clone)]
-struct ByBytes;
-
-impl Weighter<(ProjectionId, Sequence), Arc<Encoded>> for ByBytes {
-    fn weight(&self, _: &(ProjectionId, Sequence), encoded: &Arc<Encoded>) -> u64 {
-        const ENTRY: u64 = 128;
-        // A compressed form may join it; it is never the longer of the two.
-        ENTRY + 2 * encoded.bytes().len() as u64
     }
 }

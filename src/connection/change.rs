@@ -6,21 +6,29 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-use super::Options;
 use super::operation::Slot;
 use super::receive::operations_max;
 use super::shard::Shard;
 use super::state::{Key, State};
+use super::{Options, Terms};
 use crate::graphql::error::to_json;
 use crate::plan::Uses;
 use crate::protocol::Settled;
 
 impl Shard {
-    /// Runs for as long as the shard: takes over other limits.
-    pub(super) async fn run_options(self: Rc<Self>, mut options: watch::Receiver<Options>) {
-        while options.changed().await.is_ok() {
-            let newest = *options.borrow_and_update();
-            self.attempt(|| self.set_options(newest));
+    /// Runs for as long as the shard: takes over other limits and types, and says so.
+    pub(super) async fn run_changes(
+        self: Rc<Self>,
+        mut terms: watch::Receiver<Terms>,
+        follows: watch::Sender<u64>,
+    ) {
+        while terms.changed().await.is_ok() {
+            let Terms { number, options } = *terms.borrow_and_update();
+            self.attempt(|| {
+                self.set_options(options);
+                self.look_at_schema();
+            });
+            follows.send_replace(number);
         }
     }
 
@@ -37,13 +45,6 @@ impl Shard {
                 connection.tell_room();
             }
             self.schedule(&mut state, key);
-        }
-    }
-
-    /// Runs for as long as the shard: looks at its subscriptions when another schema is served.
-    pub(super) async fn run_schema(self: Rc<Self>, mut schema: watch::Receiver<()>) {
-        while schema.changed().await.is_ok() {
-            self.attempt(|| self.look_at_schema());
         }
     }
 

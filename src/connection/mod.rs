@@ -93,17 +93,24 @@ pub struct Upgraded {
 pub struct Shards {
     sockets: Vec<mpsc::Sender<Upgraded>>,
     registry: Arc<Registry>,
-    options: watch::Sender<Options>,
-    schema: watch::Sender<()>,
+    terms: watch::Sender<Terms>,
+    /// The number of the terms that each shard follows.
+    followed: Vec<watch::Receiver<u64>>,
     drain: watch::Sender<Option<Duration>>,
 }
 
 /// What all shards are told; each sees the newest of a kind.
 #[derive(Debug, Clone)]
 struct Told {
-    options: watch::Receiver<Options>,
-    schema: watch::Receiver<()>,
+    terms: watch::Receiver<Terms>,
     drain: watch::Receiver<Option<Duration>>,
+}
+
+/// What connections are held to, and since which change.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    number: u64,
+    options: Options,
 }
 
 /// Sockets that may wait for a shard to take them over.
@@ -123,27 +130,26 @@ impl Shards {
         registry: &Arc<Registry>,
         options: &Options,
     ) -> Result<Self, StartError> {
-        let (drain, options) = (watch::Sender::new(None), watch::Sender::new(*options));
-        let changes = watch::Sender::new(());
-        let mut sockets = Vec::new();
+        let terms = watch::Sender::new(Terms { number: 0, options: *options });
+        let drain = watch::Sender::new(None);
+        let (mut sockets, mut followed) = (Vec::new(), Vec::new());
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
+            let (follows, follower) = watch::channel(0);
+            followed.push(follower);
             let seed = shard::Seed {
                 number,
                 broker: broker.clone(),
                 schema: schema.clone(),
                 registry: registry.clone(),
                 sockets: receiver,
-                told: Told {
-                    options: options.subscribe(),
-                    schema: changes.subscribe(),
-                    drain: drain.subscribe(),
-                },
+                told: Told { terms: terms.subscribe(), drain: drain.subscribe() },
+                follows,
             };
             shard::spawn(seed)?;
             sockets.push(sender);
         }
-        Ok(Self { sockets, registry: registry.clone(), options, schema: changes, drain })
+        Ok(Self { sockets, registry: registry.clone(), terms, followed, drain })
     }
 
     /// Hands a socket to the shard with this number, modulo their count.
@@ -155,16 +161,17 @@ impl Shards {
         }
     }
 
-    /// Holds connections to other limits from now on, those that are open as well. They have
-    /// `init_timeout` from before, and what an outbox holds beyond a lower bound stays in it.
-    pub fn set_options(&self, options: Options) {
-        self.options.send_replace(options);
-    }
-
-    /// Another schema is served: subscriptions that rely on what it does not have end with an error
-    /// that says so, all others go on.
-    pub fn schema_changed(&self) {
-        self.schema.send_replace(());
+    /// Holds connections to other limits, and their subscriptions to the schema that is served now;
+    /// done when all shards do. Open connections have `init_timeout` from before, and what is in an
+    /// outbox beyond a lower bound stays there. Subscriptions that rely on what the schema does not
+    /// have any more end with an error that says so, all others go on.
+    pub async fn follow(&self, options: Options) {
+        let number = self.terms.borrow().number + 1;
+        self.terms.send_replace(Terms { number, options });
+        for shard in &self.followed {
+            // A shard that is gone has no connections either.
+            let _ = shard.clone().wait_for(|followed| *followed >= number).await;
+        }
     }
 
     /// Closes all connections with 1012, spread over this time, and waits until they are gone.

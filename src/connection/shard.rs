@@ -27,6 +27,7 @@ pub(super) struct Seed {
     pub(super) registry: Arc<Registry>,
     pub(super) sockets: mpsc::Receiver<Upgraded>,
     pub(super) told: Told,
+    pub(super) follows: watch::Sender<u64>,
 }
 
 /// One shard. Its state is borrowed for short stretches without an await in them.
@@ -73,13 +74,12 @@ pub(super) fn spawn(seed: Seed) -> Result<(), StartError> {
 }
 
 async fn run(seed: Seed) {
-    let (shard, (mut sockets, told)) = Shard::new(seed);
+    let (shard, Inputs { mut sockets, told, follows }) = Shard::new(seed);
     tokio::task::spawn_local(shard.clone().run_flusher());
     tokio::task::spawn_local(shard.clone().run_deliverer());
     tokio::task::spawn_local(shard.clone().run_timers());
     tokio::task::spawn_local(shard.clone().run_endings());
-    tokio::task::spawn_local(shard.clone().run_options(told.options));
-    tokio::task::spawn_local(shard.clone().run_schema(told.schema));
+    tokio::task::spawn_local(shard.clone().run_changes(told.terms, follows));
     tokio::task::spawn_local(shard.clone().run_drain(told.drain));
     while let Some(upgraded) = sockets.recv().await {
         shard.attempt(|| shard.clone().open(upgraded));
@@ -87,13 +87,17 @@ async fn run(seed: Seed) {
 }
 
 /// What comes to a shard from outside, beside events.
-type Inputs = (mpsc::Receiver<Upgraded>, Told);
+pub(super) struct Inputs {
+    pub(super) sockets: mpsc::Receiver<Upgraded>,
+    told: Told,
+    follows: watch::Sender<u64>,
+}
 
 impl Shard {
     /// A shard without connections, and what it is to listen to.
     pub(super) fn new(seed: Seed) -> (Rc<Self>, Inputs) {
-        let Seed { number, broker, schema, registry, sockets, mut told } = seed;
-        let options = Cell::new(*told.options.borrow_and_update());
+        let Seed { number, broker, schema, registry, sockets, mut told, follows } = seed;
+        let options = Cell::new(told.terms.borrow_and_update().options);
         let generation = schema.generation();
         let shard = Rc::new_cyclic(|this| Self {
             id: ShardId(number),
@@ -111,7 +115,7 @@ impl Shard {
             dirty: Notify::new(),
             this: this.clone(),
         });
-        (shard, (sockets, told))
+        (shard, Inputs { sockets, told, follows })
     }
 
     /// What its connections are held to now.

@@ -4,6 +4,7 @@
 //! sink. Knows nothing of: disks, other nodes; a restart begins another log.
 
 mod change;
+mod compact;
 mod ids;
 mod list;
 #[cfg(test)]
@@ -25,11 +26,11 @@ use self::ring::{Ring, Tail};
 use self::state::{Accepted, State};
 use super::retention::Retention;
 use super::{Accept, Batch, Bounds, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
-use crate::message::Receipt;
 use crate::message::cursor::{Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
+use crate::message::{Draft, Receipt};
 
 /// Gives the time; the engine takes care that its own never goes back.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -153,6 +154,12 @@ impl Engine for Memory {
             self.sink.accepted(&messages);
         }
         Reply::now(Ok(receipts))
+    }
+
+    fn compact(&self, snapshot: Draft, upto: Sequence) -> Reply<Receipt> {
+        let mut state = self.state.lock();
+        let now = state.tick((self.clock)());
+        Reply::now(state.compact(snapshot, upto, now))
     }
 
     fn read(&self, filters: &Filters, from: ReadFrom, limit: Limit) -> Reply<Batch> {

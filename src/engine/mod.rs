@@ -45,6 +45,27 @@ pub trait Engine: Send + Sync + 'static {
     /// own result.
     fn append_many(&self, publishes: Vec<Publish>) -> Reply<Vec<Result<Receipt, Error>>>;
 
+    /// Puts a snapshot in the place of its topic's message at `upto` and of all before it, in the
+    /// order of the calls and in one step: no read, no crash and no restart finds some of them gone
+    /// and the snapshot not there, or both. The reply comes when that is as durable as a publish.
+    ///
+    /// The snapshot is a kept message like any other, with the cursor, the time and the place of
+    /// the one at `upto`, and nothing before it ([`Message::previous`] is `None`): reads, `last`,
+    /// `if_last`, listings and counts see it where they saw that one. What it replaced is lost:
+    /// reads after an earlier place are [`Error::Expired`], those after `upto` go on. The sink does
+    /// not get it, the head stays, and ids that were used stay used.
+    ///
+    /// `upto` has to be a message that the topic keeps, and not a snapshot. At a kept snapshot's
+    /// own place the same draft once more gives its receipt with `duplicate: true`; any other draft
+    /// there, or an earlier place, is [`Error::Overtaken`]. A place from which the topic has, or
+    /// may have, forgotten a message is [`Error::Expired`]; any other is [`Error::NotOfTopic`].
+    ///
+    /// While a topic keeps messages after its snapshot, [`Keep`](retention::Keep) speaks of those
+    /// alone, and they go before the snapshot does, also by [`purge`](Self::purge) and
+    /// [`Bounds`]. A snapshot that is all that a topic keeps goes by age, by `last: 0`, by purge and by
+    /// [`Bounds`], but not by the topic's bytes.
+    fn compact(&self, snapshot: Draft, upto: Sequence) -> Reply<Receipt>;
+
     /// Messages that match, in log order, beginning after a place. May stop early at its own
     /// convenience; [`Batch::upto`] then is less than [`head`](Self::head), and the caller goes on
     /// with [`ReadFrom::onward`]. [`Error::Expired`] when a matching topic lost a message after
@@ -139,9 +160,13 @@ pub enum IfLast {
 pub enum ReadFrom {
     /// With the oldest message kept; what was lost before this read is not missed.
     Earliest,
+    /// The same, where every matching topic begins with its snapshot or has none: when one has
+    /// lost a message after the snapshot that it keeps, the read is [`Error::Expired`]. (A snapshot
+    /// has replaced all before it: what comes first is the newest.)
+    Snapshot,
     /// After this place.
     After(Sequence),
-    /// Where a read from [`ReadFrom::Earliest`] stopped: only what was lost since then is missed.
+    /// Where a read from [`ReadFrom::Earliest`] or [`ReadFrom::Snapshot`] stopped: only what was lost since then is missed.
     Rest {
         /// The place.
         after: Sequence,
@@ -155,7 +180,9 @@ impl ReadFrom {
     #[must_use]
     pub fn onward(self, batch: &Batch) -> Self {
         match self {
-            Self::Earliest => Self::Rest { after: batch.upto, moment: batch.moment },
+            Self::Earliest | Self::Snapshot => {
+                Self::Rest { after: batch.upto, moment: batch.moment }
+            }
             Self::After(_) => Self::After(batch.upto),
             Self::Rest { moment, .. } => Self::Rest { after: batch.upto, moment },
         }
@@ -218,6 +245,17 @@ pub enum Error {
         /// The oldest position that still resumes without loss.
         earliest: Option<Cursor>,
     },
+    /// A snapshot has replaced the place already.
+    #[error("a snapshot up to {snapshot} has replaced everything up to here already")]
+    Overtaken {
+        /// The snapshot's cursor.
+        snapshot: Cursor,
+        /// The topic's newest message.
+        last: Cursor,
+    },
+    /// A place at which the topic never had a message.
+    #[error("upTo is not the cursor of a message of this topic")]
+    NotOfTopic,
     /// The log is full and may not forget anything yet, or does not answer.
     #[error("the log does not take messages now: {reason}")]
     Unavailable {

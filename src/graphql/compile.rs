@@ -69,8 +69,7 @@ pub fn position(arguments: &Arguments<'_>) -> Result<Position, Error> {
             let message = format!("`{first}` and `{second}` exclude each other; give one of them");
             Err(Error::argument(second, message))
         }
-        // With no newer snapshot to begin with, everything that is kept leads to the same state.
-        ["snapshot"] => Ok(Position::Earliest),
+        ["snapshot"] => Ok(Position::Snapshot),
         ["after"] => after(arguments.text("after").unwrap_or_default()),
         ["since"] => Ok(since(arguments)?.map_or(Position::Live, Position::Since)),
         ["last"] => Ok(arguments.count("last")?.map_or(Position::Live, Position::Last)),

@@ -60,12 +60,19 @@ impl Definition {
             let message = format!("the topics of `{}` have changed", uses.ty);
             return Err(changed(&message));
         }
-        for (field, ty) in &uses.fields {
-            let now = field.split_once('.').and_then(|(object, name)| {
-                shapes::coordinate(&self.types, self.types.find(object)?, name)
-            });
-            if now.is_none_or(|(_, now)| now != *ty) {
-                return Err(changed(&format!("`{field}` is no longer `{ty}` in the schema")));
+        for (relied_on, was) in &uses.fields {
+            let Some((object, name)) = relied_on.split_once('.') else {
+                if shapes::category(&self.types, relied_on) != Some(was) {
+                    return Err(changed(&format!(
+                        "`{relied_on}` is no longer {was} in the schema"
+                    )));
+                }
+                continue;
+            };
+            let object = self.types.find(object);
+            let now = object.and_then(|object| shapes::coordinate(&self.types, object, name));
+            if now.is_none_or(|(_, now)| now != *was) {
+                return Err(changed(&format!("`{relied_on}` is no longer `{was}` in the schema")));
             }
         }
         Ok(())

@@ -264,6 +264,10 @@ impl From<engine::Error> for Error {
             engine::Error::Expired { earliest } => {
                 Self::new(Code::CursorExpired, message).with("earliest", cursor_or_null(earliest))
             }
+            engine::Error::Overtaken { snapshot, last } => Self::new(Code::Conflict, message)
+                .with("last", last.to_string())
+                .with("snapshot", snapshot.to_string()),
+            engine::Error::NotOfTopic => Self::new(Code::BadCursor, message),
             engine::Error::Unavailable { unknown, .. } => {
                 let outcome = if unknown { "unknown" } else { "refused" };
                 Self::new(Code::Unavailable, message).with("outcome", outcome)

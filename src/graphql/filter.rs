@@ -4,7 +4,7 @@
 
 use serde_json::Value as Json;
 
-use super::error::Error;
+use super::error::{Code, Error};
 use super::input::Value;
 use super::raw;
 use super::types::{Kind, Shape, Type, TypeId, Types};
@@ -54,7 +54,10 @@ impl<'a> Compiler<'a> {
                 "and" => Expression::All(self.each(object, given, path)?),
                 "or" => Expression::Any(self.each(object, given, path)?),
                 "not" => Expression::Not(Box::new(self.object_at(object, given, path)?)),
-                "isNull" => is_null(path, given)?,
+                "isNull" => {
+                    self.count()?;
+                    is_null(path, given)?
+                }
                 field => match self.types.field(object, field).map(|field| &field.ty) {
                     Some(ty) => {
                         self.tested.push((object, field.into()));
@@ -111,6 +114,7 @@ impl<'a> Compiler<'a> {
         for (name, given) in members(filter) {
             all.push(match *name {
                 "any" => {
+                    self.count()?;
                     let element = self.value_at(item, name, given, &mut Vec::new())?;
                     Expression::Element(pointer(path), Box::new(element))
                 }
@@ -132,11 +136,7 @@ impl<'a> Compiler<'a> {
         given: &Value<'_>,
         path: &Path,
     ) -> Result<Expression, Error> {
-        self.tests += 1;
-        if self.tests > TESTS_MAX {
-            let message = format!("`where` has more than {TESTS_MAX} tests");
-            return Err(Error::new(super::error::Code::LimitExceeded, message));
-        }
+        self.count()?;
         let order = |bound| Comparison::Order(bound, json(given));
         let text = || given.as_text().unwrap_or_default().to_owned();
         let comparison = match (name, given) {
@@ -156,6 +156,15 @@ impl<'a> Compiler<'a> {
             _ => Comparison::In(Vec::new()),
         };
         Ok(test(path, comparison))
+    }
+
+    fn count(&mut self) -> Result<(), Error> {
+        self.tests += 1;
+        if self.tests > TESTS_MAX {
+            let message = format!("`where` has more than {TESTS_MAX} tests");
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        Ok(())
     }
 }
 

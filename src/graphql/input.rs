@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::raw;
 use super::types::{Input, Inputs, Kind, Scalar, Shape, Type, TypeId, Types};
 use super::variables::Variables;
-use crate::message::json::Json;
+use crate::message::json::{DEPTH_MAX, Json};
 use crate::message::time::Timestamp;
 
 /// A value that fits its type.
@@ -70,6 +70,11 @@ impl<'a> Coercion<'a> {
 
     /// The value, or what stands for it where it is at fault.
     pub fn value(&mut self, ty: &'a Type, source: Source<'a>) -> Value<'a> {
+        // Types that refer to themselves would let the sender say how much of the stack is used.
+        if self.path.len() > DEPTH_MAX {
+            self.fault(|| format!("is nested too deep; {DEPTH_MAX} levels are allowed"));
+            return Value::Null;
+        }
         if let Source::Literal(Literal::Variable(name)) = source {
             // Which type may stand where has been checked with the document.
             let value = self.variables.get(name).cloned().unwrap_or(Value::Null);
@@ -102,7 +107,9 @@ impl<'a> Coercion<'a> {
                         let value = self.value(&input.ty, Source::Literal(default));
                         fields.push((&*input.name, value));
                     }
-                    None if input.ty.required => self.fault("is required but was not given"),
+                    None if input.ty.required => {
+                        self.fault(|| "is required but was not given".to_owned());
+                    }
                     None => {}
                 },
             }
@@ -111,7 +118,7 @@ impl<'a> Coercion<'a> {
         for (name, _) in given {
             if !declared.iter().any(|input| *input.name == **name) {
                 self.path.push(Segment::Key(name.chars().take(64).collect::<String>().into()));
-                self.fault(&unknown(owner, declared, name));
+                self.fault(|| unknown(owner, declared, name));
                 self.path.pop();
             }
         }
@@ -128,7 +135,7 @@ impl<'a> Coercion<'a> {
 
     fn required(&mut self, ty: &Type, value: Value<'a>) -> Value<'a> {
         if ty.required && value == Value::Null {
-            self.fault("must not be null");
+            self.fault(|| "must not be null".to_owned());
         }
         value
     }
@@ -158,7 +165,7 @@ impl<'a> Coercion<'a> {
             Kind::Scalar(Scalar::Json) => match self.json(source) {
                 Ok(json) => Some(Value::Json(json)),
                 Err(message) => {
-                    self.fault(&message);
+                    self.fault(|| message);
                     return Value::Null;
                 }
             },
@@ -175,8 +182,10 @@ impl<'a> Coercion<'a> {
             Kind::Object(_) | Kind::Union(_) => None,
         };
         value.unwrap_or_else(|| {
-            let (name, right) = (&named.name, right(&named.kind));
-            self.fault(&format!("{name} cannot represent {}{right}", source.excerpt()));
+            self.fault(|| {
+                let (name, right) = (&named.name, right(&named.kind));
+                format!("{name} cannot represent {}{right}", source.excerpt())
+            });
             Value::Null
         })
     }
@@ -184,8 +193,10 @@ impl<'a> Coercion<'a> {
     /// Exactly one field, and not null (specification, section 3.10.1).
     fn check_one_of(&mut self, declared: &Inputs, fields: &[(&str, Value<'_>)]) {
         if declared.is_one_of && !matches!(fields, [(_, value)] if *value != Value::Null) {
-            let names = declared.fields.iter().map(|field| &*field.name).collect::<Vec<_>>();
-            self.fault(&format!("must have exactly one of {}, not null", names.join(", ")));
+            self.fault(|| {
+                let names = declared.fields.iter().map(|field| &*field.name);
+                format!("must have exactly one of {}, not null", listed(names))
+            });
         }
     }
 
@@ -197,11 +208,12 @@ impl<'a> Coercion<'a> {
         json.map_err(|error| error.to_string())
     }
 
-    fn fault(&mut self, message: &str) {
-        // A list of a million wrong items needs no million messages.
+    /// A list of a million wrong items needs no million messages, and none that nobody reads is
+    /// put together.
+    fn fault(&mut self, message: impl FnOnce() -> String) {
         const FAULTS_MAX: usize = 100;
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault { path: self.path.clone(), message: message.to_owned() });
+            self.faults.push(Fault { path: self.path.clone(), message: message() });
         }
     }
 }
@@ -247,12 +259,22 @@ fn fields_of<'a>(source: Source<'a>) -> Option<Vec<(Cow<'a, str>, Source<'a>)>> 
 /// What would be right, where the type's name does not say it.
 fn right(kind: &Kind) -> String {
     match kind {
-        Kind::Enum(values) => format!("; it must be one of {}", values.join(", ")),
+        Kind::Enum(values) => {
+            format!("; it must be one of {}", listed(values.iter().map(|value| &**value)))
+        }
         Kind::Scalar(Scalar::DateTime) => {
             "; write it by RFC 3339, as in \"2026-11-21T14:30:00Z\"".to_owned()
         }
         Kind::Scalar(_) | Kind::Input(_) | Kind::Object(_) | Kind::Union(_) => String::new(),
     }
+}
+
+/// The names, but for those that would make a hundred faults an answer of megabytes.
+fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    const NAMES_MAX: usize = 30;
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let shown = names.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 /// What to say of a field that is not declared.
@@ -341,8 +363,8 @@ fn number(source: Source<'_>) -> Option<Number> {
 
 #[expect(clippy::cast_possible_truncation, reason = "whole and within the bounds of i32")]
 fn whole_float(number: f64) -> Option<i32> {
-    let fits = number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX);
-    fits.then_some(number as i32)
+    let is_within = (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
+    (is_within && number.fract() == 0.0).then_some(number as i32)
 }
 
 impl Value<'_> {

@@ -16,7 +16,7 @@ use crate::message::topic::Topic;
 /// A field with its arguments bound.
 #[derive(Debug)]
 pub enum Call {
-    /// `publish`, `publishMany`, or an answer that is known.
+    /// `publish`, `publishMany`, `compact`, or an answer that is known.
     Publish(Prepared),
     /// `updatePresence`
     UpdatePresence(Topic, Json),
@@ -64,6 +64,7 @@ impl Call {
         match field {
             "publish" => Ok(Self::Publish(Prepared::one(publisher, arguments))),
             "publishMany" => Ok(Self::Publish(Prepared::many(publisher, arguments))),
+            "compact" => Ok(Self::Publish(Prepared::compaction(publisher, arguments))),
             "__typename" => Ok(Self::Publish(Prepared::Known(Ok(Node::text("Mutation")).into()))),
             "updatePresence" => {
                 let missing = || Error::argument("state", "`state` must not be null");

@@ -14,7 +14,7 @@ use super::raw;
 use super::typed::TypedTopic;
 use super::types::Types;
 use super::variables;
-use crate::message::json::Json;
+use crate::message::json::{DEPTH_MAX, Json};
 use crate::message::topic::Topic;
 
 /// A payload that fits its type, and what follows of its values.
@@ -73,7 +73,11 @@ fn checked(
     let key = typed.key(fields).map_err(|fault| refused(typed, vec![fault]))?;
     let mut text = String::new();
     raw::write_value(value, &mut text);
-    Ok(Checked { topic, payload: Json::from_made(text), key })
+    let payload = Json::of_parts(text).map_err(|_| {
+        let message = format!("is nested too deep; {DEPTH_MAX} levels are allowed");
+        refused(typed, vec![Fault { path: Vec::new(), message }])
+    })?;
+    Ok(Checked { topic, payload, key })
 }
 
 fn refused(typed: &TypedTopic, faults: Vec<Fault>) -> Error {

@@ -40,6 +40,8 @@ pub enum Prepared {
     One(Box<Publish>),
     /// `publishMany`; refused ones are answered with null.
     Many(Vec<Result<Publish, Error>>),
+    /// `compact`: a snapshot, and the last message that it stands for.
+    Compaction(Box<(Draft, Cursor)>),
 }
 
 /// Who publishes, by which schema.
@@ -100,6 +102,12 @@ impl Prepared {
         publisher.generic(arguments).into()
     }
 
+    /// Binds `compact`.
+    pub fn compaction(publisher: Publisher<'_>, arguments: &Arguments<'_>) -> Self {
+        let bound = publisher.compaction(arguments);
+        bound.map_or_else(|error| Self::Known(Err(error).into()), Self::Compaction)
+    }
+
     /// Binds `publishMany`.
     pub fn many(publisher: Publisher<'_>, arguments: &Arguments<'_>) -> Self {
         let items = arguments.list("messages").unwrap_or_default().iter();
@@ -132,6 +140,16 @@ impl Prepared {
         match self {
             Self::Known(outcome) => Submitted::Known(Some(outcome)),
             Self::One(publish) => Submitted::One(broker.publish(*publish)),
+            Self::Compaction(compaction) => {
+                let (snapshot, upto) = *compaction;
+                match broker.compact(snapshot, upto) {
+                    Ok(reply) => Submitted::One(reply),
+                    Err(error) => {
+                        let error = Error::from(error).with("argument", "upTo");
+                        Submitted::Known(Some(Err(error).into()))
+                    }
+                }
+            }
             Self::Many(items) => {
                 let mut publishes = Vec::with_capacity(items.len());
                 let refused = items.into_iter().map(|item| match item {
@@ -220,19 +238,33 @@ fn items(refused: Vec<Option<Error>>, results: Vec<Result<Receipt, EngineError>>
 }
 
 impl Publisher<'_> {
-    /// What `publish` and the items of `publishMany` have in common. What goes to a typed topic
-    /// has to fit its type.
+    /// What `publish` and the items of `publishMany` have in common.
     fn generic(self, arguments: &Arguments<'_>) -> Result<Publish, Error> {
+        let checked = self.checked("payload", arguments)?;
+        self.publish(checked, arguments)
+    }
+
+    /// A snapshot is admitted as a publish is.
+    fn compaction(self, arguments: &Arguments<'_>) -> Result<Box<(Draft, Cursor)>, Error> {
+        let Checked { topic, payload, key } = self.checked("snapshot", arguments)?;
+        let missing = || Error::argument("upTo", "`upTo` must not be null");
+        let upto = arguments.cursor("upTo")?.ok_or_else(missing)?;
+        self.client.admit()?;
+        Ok(Box::new((Draft { topic, payload, key, headers: None }, upto)))
+    }
+
+    /// What goes to a typed topic has to fit its type.
+    fn checked(self, argument: &str, arguments: &Arguments<'_>) -> Result<Checked, Error> {
         let topic = arguments.topic("topic")?;
         let no_payload = || {
             let fault = (Vec::new(), "must not be null".to_owned());
-            Error::payload(&[fault], "`payload` must not be null")
+            Error::payload(&[fault], format!("`{argument}` must not be null"))
         };
-        let payload = arguments.json("payload").ok_or_else(no_payload)?;
+        let payload = arguments.json(argument).ok_or_else(no_payload)?;
         self.check_bytes(payload, arguments)?;
         let key = short("key", arguments)?;
         let Some(typed) = self.served.typed.of(&topic) else {
-            return self.publish(Checked { topic, payload: payload.clone(), key }, arguments);
+            return Ok(Checked { topic, payload: payload.clone(), key });
         };
         let mut checked = payload::of_json(&self.served.types, typed, topic, payload)?;
         if let (Some(given), Some(own)) = (&key, &checked.key)
@@ -242,7 +274,9 @@ impl Publisher<'_> {
             return Err(Error::argument("key", message));
         }
         checked.key = checked.key.or(key);
-        self.publish(checked, arguments)
+        // In normal form it may be longer: each of `[1,2]` as an `ID` has quotes.
+        self.check_bytes(&checked.payload, arguments)?;
+        Ok(checked)
     }
 
     fn typed(

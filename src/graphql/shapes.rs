@@ -28,7 +28,9 @@ pub fn uses(
 ) -> Uses {
     let mut fields: Vec<(Box<str>, Box<str>)> = Vec::new();
     selected(types, topic.object, selection, &mut fields);
-    fields.extend(tested.iter().filter_map(|(object, field)| coordinate(types, *object, field)));
+    for (object, field) in tested {
+        relied_on(types, *object, field, &mut fields);
+    }
     fields.sort();
     fields.dedup();
     Uses { ty: topic.name.clone(), template: topic.template.as_str().into(), fields: fields.into() }
@@ -39,6 +41,25 @@ pub fn coordinate(types: &Types, object: TypeId, field: &str) -> Option<(Box<str
     let ty = &types.field(object, field)?.ty;
     let name = &types.named(object).name;
     (field != MESSAGE).then(|| (format!("{name}.{field}").into(), types.text(ty).into()))
+}
+
+/// What a custom type is. A name may stay while what it names becomes something else.
+pub fn category(types: &Types, name: &str) -> Option<&'static str> {
+    Some(match types.named(types.find(name)?).kind {
+        Kind::Enum(_) => "an enum",
+        Kind::Scalar(_) => "a scalar",
+        Kind::Object(_) => "an object",
+        Kind::Input(_) => "an input",
+        Kind::Union(_) => "a union",
+    })
+}
+
+fn relied_on(types: &Types, object: TypeId, field: &str, fields: &mut Vec<(Box<str>, Box<str>)>) {
+    let Some(declared) = types.field(object, field) else { return };
+    let Some(coordinate) = coordinate(types, object, field) else { return };
+    fields.push(coordinate);
+    let name = &types.named(declared.ty.innermost()).name;
+    fields.extend(category(types, name).map(|category| (name.clone(), category.into())));
 }
 
 struct Shapes<'a> {
@@ -106,8 +127,10 @@ fn selected(
     fields: &mut Vec<(Box<str>, Box<str>)>,
 ) {
     for field in selection {
-        let Some(coordinate) = coordinate(types, object, &field.name) else { continue };
-        fields.push(coordinate);
+        if &*field.name == MESSAGE {
+            continue;
+        }
+        relied_on(types, object, &field.name, fields);
         if let Some(declared) = types.field(object, &field.name) {
             selected(types, declared.ty.innermost(), &field.selection, fields);
         }

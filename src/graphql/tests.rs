@@ -4,9 +4,10 @@ mod documents;
 mod messages;
 mod operations;
 mod oracle;
-
 mod publishes;
 mod typed;
+mod typed_changes;
+mod typed_extremes;
 mod typed_filters;
 mod typed_fits;
 mod typed_oracle;

@@ -138,6 +138,9 @@ impl Typed {
             Some((Role::PublishMany, topic)) => {
                 Payload::Items(topic.names.arguments.as_str().into())
             }
+            None if (kind, field) == (OperationType::Mutation, "compact") => {
+                Payload::Argument("snapshot".into())
+            }
             _ => Payload::Named,
         }
     }
@@ -212,11 +215,25 @@ impl TypedTopic {
 
     /// Where the fields contradict the topic that was named.
     pub fn contradictions(&self, topic: &Topic, fields: &[(&str, Value<'_>)]) -> Vec<Fault> {
-        let named = self.template.values(topic).unwrap_or_default();
+        let own = match self.topic(fields) {
+            Ok(own) if own == *topic => return Vec::new(),
+            Ok(own) => format!("; these values belong to `{own}`"),
+            Err(_) => String::new(),
+        };
+        // Nobody who asks for values finds a topic that writes them in another way.
+        let Some(named) = self.template.values(topic) else {
+            let message = format!("has no value that makes the topic `{topic}`{own}");
+            return self
+                .template
+                .placeholders()
+                .take(1)
+                .map(|name| fault(name, &message))
+                .collect();
+        };
         let contradiction = |(name, named): (&str, String)| {
             let value = token(value_of(fields, name));
             (value.as_deref() != Some(&*named)).then(|| {
-                let message = format!("must be {named:?}, because the topic is `{topic}`");
+                let message = format!("must be {named:?}, because the topic is `{topic}`{own}");
                 fault(name, &message)
             })
         };

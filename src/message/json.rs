@@ -27,10 +27,17 @@ impl Json {
             .map_err(|error| JsonError(error.to_string()))?;
         let checked = Self::minify(text);
         // `IgnoredAny` skips without a limit of depth; the tree that conditions need has one.
-        if depth(&checked.0) > DEPTH_MAX {
-            return Err(JsonError(format!("nested more than {DEPTH_MAX} levels deep")));
-        }
+        checked.check_depth()?;
         Ok(checked)
+    }
+
+    /// A text that is JSON without white space between its tokens by the way it was made, if it is
+    /// not nested too deep: what is put into each other adds up.
+    pub fn of_parts(text: String) -> Result<Self, JsonError> {
+        let made = Self(text.into());
+        made.check_depth()?;
+        debug_assert!(Self::parse(&made.0).is_ok_and(|json| json == made));
+        Ok(made)
     }
 
     /// The JSON text of a tree, which must be at most 127 levels deep: so is all that `serde_json`
@@ -59,6 +66,13 @@ impl Json {
             .unwrap_or_default()
     }
 
+    fn check_depth(&self) -> Result<(), JsonError> {
+        if depth(&self.0) > DEPTH_MAX {
+            return Err(JsonError(format!("nested more than {DEPTH_MAX} levels deep")));
+        }
+        Ok(())
+    }
+
     fn minify(text: &str) -> Self {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
         if !text.as_bytes().iter().any(is_space) {
@@ -80,7 +94,7 @@ impl Json {
 }
 
 /// `serde_json` parses trees of at most 127 levels.
-const DEPTH_MAX: usize = 127;
+pub const DEPTH_MAX: usize = 127;
 
 fn depth(text: &str) -> usize {
     let (mut deepest, mut level, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);

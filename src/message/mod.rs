@@ -25,7 +25,8 @@ pub struct Message {
     pub cursor: Cursor,
     /// Cursor of the message before it in the same topic, kept or not.
     pub previous: Option<Cursor>,
-    /// When the engine accepted it; never before the message that precedes it in the log.
+    /// When the engine accepted it; never before the message that precedes it in the log. Of a
+    /// snapshot, when it accepted the message whose place it took.
     pub published_at: Timestamp,
     /// Conflation key as published; [`Message::conflation_key`] has the default.
     pub key: Option<Box<str>>,
@@ -87,6 +88,11 @@ impl Message {
             payload: draft.payload,
             snapshot: false,
         }
+    }
+
+    /// The same for a draft that stands for everything up to its place.
+    pub fn snapshot(draft: Draft, place: Place) -> Self {
+        Self { snapshot: true, ..Self::new(draft, place) }
     }
 
     /// The key under which newer messages replace this one: `key`, or the topic.

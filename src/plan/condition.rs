@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::number;
 use super::pointer::Pointer;
 
-/// A test of a payload. Equal when they say the same in another order, so that feeds can share them.
+/// A test of a payload. Equal when they say the same in another order, so that feeds share them.
 #[derive(Debug, Clone)]
 pub struct Condition {
     expression: Expression,

@@ -44,7 +44,7 @@ pub struct Uses {
     /// The template of the type's topics.
     pub template: Box<str>,
     /// What its selection and its condition use: coordinates such as `Quote.bid` with their types,
-    /// such as `Float!`.
+    /// such as `Float!`, and the names of types with what they are, such as `a scalar`.
     pub fields: Box<[(Box<str>, Box<str>)]>,
 }
 
@@ -69,6 +69,9 @@ pub enum Position {
     After(Cursor),
     /// With everything still kept, then live.
     Earliest,
+    /// With the newest snapshot of every matching topic and what followed it, or else everything
+    /// still kept, then live.
+    Snapshot,
     /// With what was published at this time or later, then live.
     Since(Timestamp),
     /// With the newest so many of every matching topic, then live.

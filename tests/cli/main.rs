@@ -313,14 +313,17 @@ fn a_benchmark_starts_a_server_of_its_own_and_checks_every_message() {
         "2",
         "--messages",
         "300",
+        "--typed",
         "--json",
     ];
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    // 20 subscribers of 3 topics that get 100 messages each.
-    assert_eq!(figures["deliveries"], 2000);
-    for fault in ["lost", "duplicates", "reordered", "unknown"] {
-        assert_eq!(figures[fault], 0, "{fault}");
+    for figures in [&figures, &figures["typed"]] {
+        // 20 subscribers of 3 topics that get 100 messages each.
+        assert_eq!(figures["deliveries"], 2000);
+        for fault in ["lost", "duplicates", "reordered", "unknown"] {
+            assert_eq!(figures[fault], 0, "{fault}");
+        }
     }
 }

@@ -53,7 +53,7 @@ test("a program with typed documents compiles, subscribes and publishes", async 
 const MISTAKES = [
   ["a field that was not asked for", "{quote.bid}", "{quote.ask}", /'ask' does not exist/],
   ["a field that is not there", "{quote.bid}", "{quote.bed}", /'bed' does not exist/],
-  ["a value of a scalar of which nothing is known", "shares: number = ", "shares: number = quote.last + ",
+  ["a value of an unknown scalar", "shares: number = ", "shares: number = quote.last + ",
     /of type 'unknown'/],
   ["a variable that is missing", ", above: 100 }", " }", /'above' is missing/],
   ["a variable of another type", "above: 100", 'above: "100"', /'string' is not assignable/],

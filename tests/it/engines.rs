@@ -3,6 +3,7 @@
 mod change;
 mod order;
 mod reading;
+mod snapshots;
 mod topics;
 
 use std::sync::Arc;
@@ -66,6 +67,18 @@ macro_rules! promised_by {
                 a_topic_tells_what_it_keeps
                 purging_forgets_a_topic
                 bytes_are_counted_as_they_come_and_go
+            }
+            promised_by! { $make, snapshots:
+                a_snapshot_takes_the_place_of_what_it_covers
+                positions_before_a_snapshot_are_expired
+                a_snapshot_is_the_last_message_in_its_place
+                a_snapshot_has_to_be_of_a_kept_message
+                ids_outlive_what_a_snapshot_replaced
+                limits_forget_what_follows_before_the_snapshot
+                a_snapshot_alone_is_kept_as_long_as_its_message
+                bounds_of_all_topics_hold_with_snapshots
+                snapshots_of_conflating_topics
+                readers_in_the_middle_lose_nothing
             }
             promised_by! { $make, change:
                 other_rules_hold_for_what_is_kept

@@ -10,11 +10,11 @@ use tidings::engine::retention::Retention;
 use tidings::engine::{
     Accept, Batch, Bounds, Engine, Error as EngineError, Kept, Limit, Publish, ReadFrom, Reply,
 };
-use tidings::message::Receipt;
 use tidings::message::cursor::{Epoch, Sequence};
 use tidings::message::filter::{Filter, Filters};
 use tidings::message::time::Timestamp;
 use tidings::message::topic::Topic;
+use tidings::message::{Draft, Receipt};
 use tokio::sync::oneshot;
 
 /// Reads are done when asked for and answered when the test says so.
@@ -47,6 +47,9 @@ impl Engine for Late {
     }
     fn append_many(&self, publishes: Vec<Publish>) -> Reply<Vec<Result<Receipt, EngineError>>> {
         self.log.append_many(publishes)
+    }
+    fn compact(&self, snapshot: Draft, upto: Sequence) -> Reply<Receipt> {
+        self.log.compact(snapshot, upto)
     }
     fn read(&self, filters: &Filters, from: ReadFrom, _: Limit) -> Reply<Batch> {
         // Few messages a time: a catch-up takes several steps.

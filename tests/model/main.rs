@@ -4,4 +4,5 @@
 
 mod catch_up;
 mod late;
+mod snapshots;
 mod upkeep;

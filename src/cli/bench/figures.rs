@@ -145,17 +145,17 @@ impl Figures {
 }
 
 impl Figures {
-    /// What compression made of the same load, for people.
-    pub(super) fn compressed_line(&self, plain: &Self) -> String {
-        let cpus = self.server_cpu_micros_per_delivery.zip(plain.server_cpu_micros_per_delivery);
-        let cpu = cpus.map_or("unknown: no --server-pid".to_owned(), |(own, plain)| {
-            format!("{own:.2} us/delivery, {:.2} of plain", own / plain)
+    /// What became of the same load in another form, beside the first, for people.
+    pub(super) fn beside(&self, name: &str, first: &Self, first_name: &str) -> String {
+        let cpus = self.server_cpu_micros_per_delivery.zip(first.server_cpu_micros_per_delivery);
+        let cpu = cpus.map_or("unknown: no --server-pid".to_owned(), |(own, first)| {
+            format!("{own:.2} us/delivery, {:.2} of {first_name}", own / first)
         });
         format!(
-            "deflate       {cpu}; {:.0} B a frame, {:.2} of plain; {}/s, {:.1} a read; p50 {:.2} \
-             ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
+            "{name:13} {cpu}; {:.0} B a frame, {:.2} of {first_name}; {}/s, {:.1} a read; p50 \
+             {:.2} ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
             self.frame_bytes,
-            self.frame_bytes / plain.frame_bytes,
+            self.frame_bytes / first.frame_bytes,
             HumanCount(whole(self.deliveries_per_second)),
             self.deliveries_per_read,
             self.latency.p50_millis,

@@ -34,7 +34,7 @@ use crate::message::units::{DURATION_FITS, parse_duration};
 use crate::websocket::deflate::offer::OFFER;
 use ceiling::{Ceiling, Request};
 use figures::{Figures, Sample};
-use plan::{Pace, Plan, Until};
+use plan::{Pace, Plan, Until, View};
 use server::Server;
 
 /// Puts load on a server: starts one of its own, or takes a running one with --url
@@ -48,6 +48,7 @@ Examples:
   tidings bench --ceiling                        beside what the machine could do at best
   tidings bench --idle 10000                     memory of connections that only wait
   tidings bench --url http://127.0.0.1:4000 --json")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Arguments {
     /// Connections with one subscription each
     #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
@@ -89,6 +90,9 @@ pub(super) struct Arguments {
     /// stay as they are, so give a --size
     #[arg(long, conflicts_with = "idle")]
     deflate: bool,
+    /// Measures a second time by the field of a type: the topics are typed ones
+    #[arg(long, conflicts_with_all = ["idle", "url", "deflate"])]
+    typed: bool,
     /// Measures the bare loop as well: frames written to sockets, and nothing else
     #[arg(long, conflicts_with = "idle")]
     ceiling: bool,
@@ -120,6 +124,9 @@ struct Report {
     /// The same load with compressed messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     deflate: Option<Figures>,
+    /// The same load, followed by the field of the type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typed: Option<Figures>,
 }
 
 /// Frames of one write in the bare loop that coalesces, and messages under way to feed it.
@@ -135,7 +142,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
             return Err(Error::Usage(reason.into()));
         }
         Some(address) => Server::running(address, arguments.server_pid),
-        None => Server::start(plan.subscribers + plan.publishers, &arguments.set)?,
+        None => {
+            let schema = arguments.typed.then_some(plan::SCHEMA);
+            Server::start(plan.subscribers + plan.publishers, &arguments.set, schema)?
+        }
     };
     if arguments.idle.is_some() {
         let bar = progress(plan.subscribers as u64, "connecting");
@@ -147,17 +157,27 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     let figures = fan_out(&server, &plan, None).await?;
     let deflate =
         if arguments.deflate { Some(fan_out(&server, &plan, Some(OFFER)).await?) } else { None };
+    let typed = if arguments.typed {
+        let plan = Plan { view: Some(View::Typed), ..plan.clone() };
+        Some(fan_out(&server, &plan, None).await?)
+    } else {
+        None
+    };
     // The bare loop gets the core to itself.
     drop(server);
     let ceiling = if arguments.ceiling { ceilings(&plan, &figures)? } else { Vec::new() };
     let is_rate = matches!(plan.pace, Pace::Rate(_));
     let mut lines = figures.lines(is_rate);
     lines.extend(ceiling.iter().map(|ceiling| ceiling.line(&figures, is_rate)));
-    lines.extend(deflate.iter().map(|deflate| deflate.compressed_line(&figures)));
-    let is_clean = figures.is_clean() && deflate.as_ref().is_none_or(Figures::is_clean);
-    let (clean, title) = (is_clean, arguments.title(&plan));
-    tell(&arguments, &title, &Report { figures, ceiling, deflate }, &lines)?;
-    if clean {
+    lines.extend(deflate.iter().map(|deflate| deflate.beside("deflate", &figures, "plain")));
+    lines.extend(typed.iter().map(|typed| typed.beside("typed", &figures, "generic")));
+    let is_clean = [Some(&figures), deflate.as_ref(), typed.as_ref()]
+        .into_iter()
+        .flatten()
+        .all(Figures::is_clean);
+    let title = arguments.title(&plan);
+    tell(&arguments, &title, &Report { figures, ceiling, deflate, typed }, &lines)?;
+    if is_clean {
         return Ok(());
     }
     Err(Error::Failed("not every subscriber saw every message once and in order".into()))
@@ -221,6 +241,7 @@ impl Arguments {
             selections: self.selections,
             filters: self.filters,
             size: self.size,
+            view: self.typed.then_some(View::Generic),
             pace: if self.rate > 0.0 {
                 Pace::Rate(self.rate)
             } else {

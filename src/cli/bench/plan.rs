@@ -20,11 +20,32 @@ pub(super) struct Plan {
     pub(super) filters: usize,
     /// Bytes of a payload.
     pub(super) size: usize,
+    /// How messages of typed topics are followed; `None`: the topics are generic.
+    pub(super) view: Option<View>,
     pub(super) pace: Pace,
     pub(super) until: Until,
     /// Before the measurement begins.
     pub(super) warmup: Duration,
 }
+
+/// The two views of a typed topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    /// By `messages`.
+    Generic,
+    /// By the field of the type.
+    Typed,
+}
+
+/// The type of typed topics.
+pub(super) const SCHEMA: &str = "\
+type Bench @topic(name: \"bench.{run}.{topic}\") {
+  run: ID!
+  topic: ID!
+  b: String!
+  x: String!
+}
+";
 
 /// How fast messages are published.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,6 +104,9 @@ impl Plan {
 
     /// The document of a subscriber. Topics, selections and conditions go round independently.
     pub(super) fn document(&self, index: usize) -> String {
+        if self.view == Some(View::Typed) {
+            return self.typed_document(index);
+        }
         let rest = index / self.topics;
         let topic = self.topic(self.topic_of_subscriber(index));
         let condition = match self.filters {
@@ -99,6 +123,25 @@ impl Plan {
         format!(r#"subscription {{ messages(topics: ["{topic}"]{condition}) {{ {selection} }} }}"#)
     }
 
+    /// The same of the field that the type has: its result is as long.
+    fn typed_document(&self, index: usize) -> String {
+        let (rest, run) = (index / self.topics, &self.run);
+        let topic = self.topic_of_subscriber(index);
+        let condition = match self.filters {
+            0 => String::new(),
+            filters => {
+                let unlike = rest / self.selections % filters;
+                format!(r#", where: {{x: {{ne: "{unlike}"}}}}"#)
+            }
+        };
+        let last = match self.selections {
+            1 => "x".to_owned(),
+            selections => format!("s{}: x", rest % selections),
+        };
+        let arguments = format!(r#"run: "{run}", topic: "{topic}"{condition}"#);
+        format!("subscription {{ bench({arguments}) {{ run topic b {last} }} }}")
+    }
+
     /// The frame that subscribes.
     pub(super) fn subscribe_frame(&self, index: usize) -> Vec<u8> {
         let query = serde_json::Value::from(self.document(index));
@@ -112,13 +155,17 @@ impl Plan {
     pub(super) fn push_publish(&self, out: &mut Vec<u8>, topic: usize, stamp: &Stamp) {
         const MUTATION: &str =
             "mutation P($t:String!,$p:JSON!){publish(topic:$t,payload:$p){cursor}}";
+        let fields = match self.view {
+            Some(_) => format!(r#""run":"{}","topic":"{topic}","#, self.run),
+            None => String::new(),
+        };
         let (id, topic) = (stamp.number, self.topic(topic));
         let mut text = Vec::with_capacity(self.size + 256);
         let head =
             format!(r#"{{"id":"{id:x}","type":"subscribe","payload":{{"query":"{MUTATION}""#);
         text.extend_from_slice(head.as_bytes());
         text.extend_from_slice(format!(r#","variables":{{"t":"{topic}","p":"#).as_bytes());
-        stamp.push_payload(&mut text, self.size);
+        stamp.push_payload(&mut text, &fields, self.size);
         text.extend_from_slice(b"}}}");
         push_frame(out, Opcode::Text, &text, MASK);
     }
@@ -146,6 +193,7 @@ mod tests {
             selections: 1,
             filters: 0,
             size: 100,
+            view: None,
             pace: Pace::Rate(4.0),
             until: Until::Messages(1),
             warmup: Duration::ZERO,
@@ -178,5 +226,10 @@ mod tests {
         assert_eq!(documents.len(), 4);
         let last = r#"(topics: ["bench.r.0"], where: [{path: "/x", ne: 1}]) { s1: payload } }"#;
         assert!(documents.contains(&format!("subscription {{ messages{last}")));
+        let typed = Plan { view: Some(View::Typed), ..wide };
+        let documents: HashSet<String> = (0..8).map(|index| typed.document(index)).collect();
+        assert_eq!(documents.len(), 4);
+        let one = r#"(run: "r", topic: "0", where: {x: {ne: "1"}}) { run topic b s1: x } }"#;
+        assert!(documents.contains(&format!("subscription {{ bench{one}")));
     }
 }

@@ -1,5 +1,8 @@
 //! The server under load: one of our own as a child process, or one that runs already.
 
+use std::io;
+use std::path::PathBuf;
+
 use super::machine;
 use super::process::Process;
 use crate::cli::Error;
@@ -12,6 +15,28 @@ pub(super) struct Server {
     pub(super) pid: Option<u32>,
     /// Our own ends when this is dropped.
     _own: Option<Process>,
+    /// Its schema's folder goes with it.
+    _folder: Option<Folder>,
+}
+
+/// A folder for one file, removed when this is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn with(schema: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("tidings-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        let folder = Self(path);
+        std::fs::write(folder.0.join("bench.graphql"), schema)?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of it does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Where configuration files are not: our own server has the defaults.
@@ -24,11 +49,15 @@ impl Server {
     pub(super) fn running(address: Address, pid: Option<u32>) -> Self {
         let local = matches!(address.host.as_str(), "127.0.0.1" | "::1" | "localhost");
         let found = || if local { machine::listening_pid(address.port) } else { None };
-        Self { pid: pid.or_else(found), address, _own: None }
+        Self { pid: pid.or_else(found), address, _own: None, _folder: None }
     }
 
-    /// Starts one on a free port, with room for so many connections.
-    pub(super) fn start(connections: usize, settings: &[String]) -> Result<Self, Error> {
+    /// Starts one on a free port, with room for so many connections and maybe typed topics.
+    pub(super) fn start(
+        connections: usize,
+        settings: &[String],
+        schema: Option<&str>,
+    ) -> Result<Self, Error> {
         let failed = |reason: String| Error::Failed(format!("cannot start a server: {reason}"));
         let room = connections + SPARE_CONNECTIONS;
         let own = [
@@ -40,13 +69,16 @@ impl Server {
             format!("limits.connections_per_address={room}"),
         ];
         let mut arguments = vec!["serve".to_owned(), "--config".to_owned(), NO_FILE.to_owned()];
-        for setting in own.iter().chain(settings) {
+        let folder = schema.map(Folder::with).transpose();
+        let folder = folder.map_err(|error| failed(error.to_string()))?;
+        let dir = folder.as_ref().map(|folder| format!("schema.dir={}", folder.0.display()));
+        for setting in own.iter().chain(&dir).chain(settings) {
             arguments.extend(["--set".to_owned(), setting.clone()]);
         }
         let mut process = Process::start(&arguments).map_err(|error| failed(error.to_string()))?;
         let line = process.first_line().map_err(failed)?;
         let address = find_address(&line).ok_or_else(|| failed(format!("it said {line:?}")))?;
-        Ok(Self { address, pid: Some(process.pid()), _own: Some(process) })
+        Ok(Self { address, pid: Some(process.pid()), _own: Some(process), _folder: folder })
     }
 }
 

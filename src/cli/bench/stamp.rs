@@ -21,14 +21,17 @@ const TEXT: usize = 4 * DIGITS;
 pub(super) const PAYLOAD_BYTES_MIN: usize = r#"{"b":"","x":""}"#.len() + TEXT;
 
 impl Stamp {
-    /// Appends the payload, which has exactly `size` bytes.
-    pub(super) fn push_payload(&self, out: &mut Vec<u8>, size: usize) {
-        out.extend_from_slice(b"{\"b\":\"");
+    /// Appends the payload, which has exactly `size` bytes if it can; it begins with `fields`.
+    pub(super) fn push_payload(&self, out: &mut Vec<u8>, fields: &str, size: usize) {
+        out.push(b'{');
+        out.extend_from_slice(fields.as_bytes());
+        out.extend_from_slice(b"\"b\":\"");
         for number in [u64::from(self.publisher), self.sequence, self.number, self.due_nanos] {
             push_hex(out, number, DIGITS);
         }
         out.extend_from_slice(b"\",\"x\":\"");
-        push_filler(out, size.saturating_sub(PAYLOAD_BYTES_MIN), self.number);
+        let filler = size.saturating_sub(PAYLOAD_BYTES_MIN + fields.len());
+        push_filler(out, filler, self.number);
         out.extend_from_slice(b"\"}");
     }
 
@@ -113,7 +116,7 @@ mod tests {
     fn a_payload_is_json_of_the_size_asked_for() {
         for size in [PAYLOAD_BYTES_MIN, 100, 4096] {
             let mut payload = Vec::new();
-            STAMP.push_payload(&mut payload, size);
+            STAMP.push_payload(&mut payload, "", size);
             assert_eq!(payload.len(), size);
             assert!(serde_json::from_slice::<serde_json::Value>(&payload).unwrap().is_object());
         }
@@ -124,7 +127,7 @@ mod tests {
         let mut hint = 0;
         for head in [r#"{"id":"1","payload":"#, "", r#"{"id":"1","cursor":"k","payload":"#] {
             let mut text = head.as_bytes().to_vec();
-            STAMP.push_payload(&mut text, 128);
+            STAMP.push_payload(&mut text, "", 128);
             assert_eq!(Stamp::find(&text, &mut hint), Some(STAMP), "{head}");
         }
         assert_eq!(Stamp::find(b"{\"type\":\"complete\"}", &mut hint), None);

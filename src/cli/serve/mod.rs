@@ -79,21 +79,18 @@ async fn serve(
 async fn change(running: &mut Running<'_>, signals: &mut Signals) {
     let mut watch = Watch::new();
     loop {
-        // Watched before it is looked at: no change falls between the two.
         let folders = running.watched();
         watch.follow(&folders);
-        if !folders.is_empty() {
-            running.reload_if_changed();
-        }
-        if running.watched() != folders {
-            continue;
+        // Watched before it is looked at: no change falls between the two.
+        if !folders.is_empty() && running.is_outdated() {
+            watch.stir();
         }
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => return,
-                Asked::Reload => running.reload(),
+                Asked::Reload => running.reload().await,
             },
-            () = watch.changed() => {}
+            () = watch.changed() => running.reload_if_outdated().await,
         }
     }
 }

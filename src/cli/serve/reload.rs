@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::inputs::{Inputs, Stamp};
 use super::{Declared, Settings, listen, options};
@@ -29,6 +30,9 @@ pub(super) struct Running<'a> {
     log: LogLevel,
 }
 
+/// How long shards are waited for: signals wait as well.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(5);
+
 impl<'a> Running<'a> {
     pub(super) fn start(
         settings: &'a Settings,
@@ -47,21 +51,26 @@ impl<'a> Running<'a> {
         if self.config.schema.watch { self.inputs.folders() } else { BTreeSet::new() }
     }
 
-    /// Reads everything anew if a file is not what it was when it was last read.
-    pub(super) fn reload_if_changed(&mut self) {
-        if self.inputs.stamp() != self.tried {
-            self.reload();
+    /// Is a file not what it was when it was last read?
+    pub(super) fn is_outdated(&self) -> bool {
+        self.inputs.stamp() != self.tried
+    }
+
+    /// Reads everything anew if a file is not what it was.
+    pub(super) async fn reload_if_outdated(&mut self) {
+        if self.is_outdated() {
+            self.reload().await;
         }
     }
 
     /// Reads everything anew and takes over what can change. What is wrong changes nothing.
-    pub(super) fn reload(&mut self) {
-        if let Err(faults) = self.try_reload() {
+    pub(super) async fn reload(&mut self) {
+        if let Err(faults) = self.try_reload().await {
             tracing::error!("nothing was reloaded: {faults}");
         }
     }
 
-    fn try_reload(&mut self) -> Result<(), String> {
+    async fn try_reload(&mut self) -> Result<(), String> {
         // Always before it is read: what changes meanwhile counts as a change.
         self.tried = self.inputs.stamp();
         let newer = self.settings.load().map_err(|faults| faults.to_string())?;
@@ -76,7 +85,7 @@ impl<'a> Running<'a> {
         let server = options::server(&self.config, tls);
         let types = differences(&self.model, &model);
         self.model = model;
-        self.hold(definition);
+        self.hold(definition).await;
         self.handle.set_options(server);
         self.served.clone_from(&self.tried);
         tell(&changes, &types, is_renewed);
@@ -84,7 +93,7 @@ impl<'a> Running<'a> {
     }
 
     /// Holds every layer but the listener to the configuration.
-    fn hold(&self, definition: Definition) {
+    async fn hold(&self, definition: Definition) {
         let config = &self.config;
         let Layers { broker, schema, registry } = self.handle.layers();
         self.log.set(config.log.level);
@@ -95,10 +104,12 @@ impl<'a> Running<'a> {
         // because shards look at the schema before they deliver.
         schema.replace(definition, &options::graphql(config));
         broker.set_options(rules);
-        self.handle.shards().set_options(options::connection(config));
-        self.handle.shards().schema_changed();
         broker.set_retention(retention);
         broker.set_bounds(options::bounds(config));
+        let follow = self.handle.shards().follow(options::connection(config));
+        if tokio::time::timeout(FOLLOW_WITHIN, follow).await.is_err() {
+            tracing::warn!("open connections are busy and follow later");
+        }
     }
 }
 
@@ -136,9 +147,11 @@ fn differences(old: &Model, new: &Model) -> Vec<String> {
 }
 
 /// All that a model says of each type.
-fn types(model: &Model) -> BTreeMap<&str, String> {
-    let mut types: BTreeMap<&str, String> = BTreeMap::new();
-    let mut add = |name, said: &dyn Debug| *types.entry(name).or_default() += &format!("{said:?}");
+fn types(model: &Model) -> BTreeMap<&str, Vec<String>> {
+    let mut types: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut add = |name, said: &dyn Debug| {
+        types.entry(name).or_default().push(format!("{said:?}"));
+    };
     model.objects.iter().for_each(|object| add(object.name.as_str(), object));
     model.topics.iter().for_each(|topic| add(topic.object.as_str(), topic));
     model.enums.iter().for_each(|one| add(one.name.as_str(), one));

@@ -88,9 +88,16 @@ impl Watch {
         }
         if places(folders) != self.watched {
             // A folder came or went before the one above it was watched.
-            let _ = self.teller.try_send(());
+            self.stir();
         }
         Ok(())
+    }
+
+    /// Something happens in the folders: a writer may be at work, so it is told in a moment.
+    pub(super) fn stir(&mut self) {
+        let now = Instant::now();
+        let began = self.stir.map_or(now, |stir| stir.began);
+        self.stir = Some(Stir { began, last: now });
     }
 
     /// Waits until something has happened in the folders and is over. May be dropped and called
@@ -99,8 +106,7 @@ impl Watch {
         loop {
             let Some(stir) = self.stir else {
                 self.told.recv().await;
-                let now = Instant::now();
-                self.stir = Some(Stir { began: now, last: now });
+                self.stir();
                 continue;
             };
             tokio::select! {
@@ -109,9 +115,7 @@ impl Watch {
                     self.stir = None;
                     return;
                 }
-                _ = self.told.recv() => {
-                    self.stir = Some(Stir { last: Instant::now(), ..stir });
-                }
+                _ = self.told.recv() => self.stir(),
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::broker::{self, Base, Broker};
 use crate::connection::registry::{Limits, Registry};
 use crate::connection::shard::Seed;
 use crate::connection::socket::Stream;
-use crate::connection::{Options, Told, Upgraded};
+use crate::connection::{Options, Terms, Told, Upgraded};
 use crate::engine::Bounds;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
@@ -79,13 +79,11 @@ fn seed() -> Seed {
         close_timeout: minute,
         version: "1",
     };
-    let told = Told {
-        options: watch::channel(options).1,
-        schema: watch::channel(()).1,
-        drain: watch::channel(None).1,
-    };
+    let terms = watch::channel(Terms { number: 0, options }).1;
+    let told = Told { terms, drain: watch::channel(None).1 };
+    let follows = watch::Sender::new(0);
     let sockets = mpsc::channel(1).1;
-    Seed { number: 0, broker, schema, registry, sockets, told }
+    Seed { number: 0, broker, schema, registry, sockets, told, follows }
 }
 
 /// Opens a connection on the shard; the other end of its socket.

@@ -1,6 +1,8 @@
 //! The engine beside a naive one: whatever is done to both, both say the same.
 
+mod compact;
 mod naive;
+mod publish;
 mod steps;
 
 use std::sync::Arc;
@@ -10,17 +12,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use self::naive::{Entry, Expected, Fate, Naive};
-use self::steps::{BOUNDS, Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
+use self::naive::{Entry, Expected, Naive};
+use self::steps::{BOUNDS, Draw, FILTERS, Step, TOPICS, filters, retention, steps, topic};
 use super::read::Looks;
 use super::{Memory, Options};
-use crate::engine::{Accept, Bounds, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink};
-use crate::message::cursor::{Cursor, Epoch, Sequence};
+use crate::engine::{Accept, Bounds, Engine, Error, Limit, ReadFrom, Reply, Sink};
+use crate::message::Message;
+use crate::message::cursor::{Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
-use crate::message::json::Json;
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
-use crate::message::{Draft, Message, Place, Receipt};
 
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Arc<Message>>>);
@@ -38,6 +39,7 @@ struct Pair {
     naive: Naive,
     clock: Arc<AtomicI64>,
     readers: Vec<Reader>,
+    entries_max: usize,
 }
 
 struct Reader {
@@ -65,16 +67,14 @@ impl Pair {
         let sink = Arc::new(Recorder::default());
         let bounds = bounds(memory_bytes);
         let time = Arc::clone(&clock);
-        let options = Options {
-            epoch: Epoch::new(7),
-            retention: retention(0),
-            bounds,
-            clock: Arc::new(move || Timestamp::from_micros(time.load(Ordering::Relaxed))),
-        };
+        let clock_of_both = move || Timestamp::from_micros(time.load(Ordering::Relaxed));
+        let (epoch, retention) = (Epoch::new(7), retention(0));
+        let rules = retention.clone();
+        let options = Options { epoch, retention, bounds, clock: Arc::new(clock_of_both) };
         let memory = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
         memory.state.lock().looks = looks;
-        let naive = Naive::new(retention(0), bounds);
-        Self { memory, sink, naive, clock, readers: Vec::new() }
+        let naive = Naive::new(rules, bounds);
+        Self { memory, sink, naive, clock, readers: Vec::new(), entries_max: looks.entries_max }
     }
 
     fn time(&self) -> Timestamp {
@@ -96,6 +96,7 @@ impl Pair {
                 let purged = now(self.memory.purge(&topic(index))).unwrap();
                 assert_eq!(purged, self.naive.purge(&topic(index)));
             }
+            Step::Compact { topic: index, at, padding } => self.compact(&topic(index), at, padding),
             Step::Rules(number) => {
                 self.memory.set_retention(retention(number));
                 self.naive.set_retention(retention(number), self.time());
@@ -104,11 +105,11 @@ impl Pair {
                 self.memory.set_bounds(bounds(memory_bytes));
                 self.naive.set_bounds(bounds(memory_bytes));
             }
-            Step::Open { filters: indices, back, messages, bytes } => {
+            Step::Open { filters: indices, back, snapshot, messages, bytes } => {
                 let head = self.naive.head();
                 let after = back.map(|back| (head + 1).saturating_sub(u64::from(back) / 4));
-                let from =
-                    after.map_or(ReadFrom::Earliest, |after| ReadFrom::After(Sequence(after)));
+                let start = if snapshot { ReadFrom::Snapshot } else { ReadFrom::Earliest };
+                let from = after.map_or(start, |after| ReadFrom::After(Sequence(after)));
                 let start = (after.unwrap_or_default(), 0);
                 let limit = Limit { messages, bytes };
                 let filters = filters(&indices);
@@ -127,92 +128,31 @@ impl Pair {
         }
     }
 
-    fn publish(&mut self, draws: &[Draw]) {
-        let mut expected = Vec::new();
-        let publishes: Vec<Publish> = draws
-            .iter()
-            .map(|draw| {
-                let publish = self.prepare(draw);
-                expected.push(self.naive_publish(&publish));
-                publish
-            })
-            .collect();
-        let results = match <[Publish; 1]>::try_from(publishes) {
-            Ok([publish]) => vec![now(self.memory.append(publish))],
-            Err(publishes) => now(self.memory.append_many(publishes)).unwrap(),
-        };
-        assert_eq!(results, expected);
-    }
-
-    fn prepare(&self, draw: &Draw) -> Publish {
-        let topic = topic(draw.topic);
-        let newest = self.naive.kept_of(&topic).next_back().map(|entry| entry.sequence);
-        let head = self.naive.head();
-        let if_last = draw.if_last.map(|guess| match guess {
-            Guess::Empty => IfLast::Empty,
-            Guess::Newest => newest.map_or(IfLast::Empty, |last| self.expect(last)),
-            Guess::Back(back) => self.expect(head.saturating_sub(back.into())),
-            Guess::OtherLog => {
-                let sequence = Sequence(newest.unwrap_or(head));
-                IfLast::Cursor(Cursor { epoch: Epoch::new(8), sequence })
-            }
-        });
-        let payload = Json::parse(&format!("\"{}\"", "x".repeat(draw.padding))).unwrap();
-        let key = draw.key.map(|key| key.to_string().into());
-        let id = draw.id.map(|id| id.to_string().into());
-        Publish { draft: Draft { topic, payload, key, headers: None }, id, if_last }
-    }
-
-    fn expect(&self, sequence: u64) -> IfLast {
-        IfLast::Cursor(self.cursor(sequence))
-    }
-
-    fn cursor(&self, sequence: u64) -> Cursor {
-        Cursor { epoch: self.memory.epoch(), sequence: Sequence(sequence) }
-    }
-
-    fn naive_publish(&mut self, publish: &Publish) -> Result<Receipt, Error> {
-        let Publish { draft, id, if_last } = publish;
-        let topic = draft.topic.clone();
-        let receipt = |sequence, published_at, duplicate| {
-            let cursor = Cursor { epoch: Epoch::new(7), sequence: Sequence(sequence) };
-            Ok(Receipt { topic: draft.topic.clone(), cursor, published_at, duplicate })
-        };
-        let at = self.time();
-        if let Some(first) = id.as_ref().and_then(|id| self.naive.known(&topic, id, at)) {
-            return receipt(first, self.naive.entry(first).at, true);
-        }
-        let newest = self.naive.kept_of(&topic).next_back().map(|entry| entry.sequence);
-        let last = newest.map(|sequence| self.cursor(sequence));
-        match if_last {
-            Some(IfLast::Empty) if last.is_some() => return Err(Error::Conflict { last }),
-            Some(IfLast::Cursor(cursor)) if last != Some(*cursor) => {
-                return Err(Error::Conflict { last });
-            }
-            _ => {}
-        }
-        let key = draft.key.as_deref().unwrap_or(draft.topic.as_str()).to_owned();
-        let place = Place { cursor: self.cursor(1), previous: None, published_at: at };
-        let cost = Message::new(draft.clone(), place).cost() as u64;
-        let sequence = self.naive.head() + 1;
-        let (previous, fate) = (None, Fate::Kept);
-        let entry = Entry { sequence, topic, key, cost, at, previous, fate, moment: 0 };
-        self.naive.append(entry, id.as_deref());
-        receipt(sequence, at, false)
-    }
-
     fn read(&mut self, index: usize) {
         let Some(reader) = self.readers.get_mut(index) else { return };
-        if reader.from == ReadFrom::Earliest {
+        let is_snapshot = reader.from == ReadFrom::Snapshot;
+        if reader.from == ReadFrom::Earliest || is_snapshot {
             reader.start = (0, self.naive.moment);
         }
+        let stale = self.naive.stale();
+        let is_stale = is_snapshot && stale.iter().any(|topic| reader.filters.matches(topic));
+        let may_be_stale = is_snapshot && (is_stale || stale.len() > self.entries_max);
         let head = self.naive.head();
         let result = now(self.memory.read(&reader.filters, reader.from, reader.limit));
         let (after, moment) = reader.start;
         match result {
             Ok(batch) => {
+                assert!(!is_stale, "nothing is missing after a snapshot");
                 let upto = batch.upto.0;
                 let messages = sequences(&batch.messages);
+                for message in &batch.messages {
+                    let entry = self.naive.entry(message.cursor.sequence.0);
+                    assert_eq!(message.snapshot, entry.compacted.is_some());
+                    assert_eq!(
+                        (message.cost() as u64, message.published_at),
+                        (entry.cost, entry.at)
+                    );
+                }
                 let conflated = batch.conflated;
                 let expected = self.naive.read(&reader.filters, reader.start, upto);
                 assert_eq!(Expected::Upto { messages, conflated }, expected, "up to {upto}");
@@ -229,7 +169,8 @@ impl Pair {
                     Expected::Upto { .. } => 0,
                 };
                 let place = earliest.sequence.0;
-                let is_due = lost > after || after > head || after < self.naive.floor;
+                let is_due =
+                    lost > after || after > head || after < self.naive.floor || may_be_stale;
                 let is_exact = lost <= place && place <= lost.max(self.naive.floor).max(head);
                 assert!(is_due && is_exact, "{after} {place} {lost} {}", self.naive.floor);
                 reader.from = ReadFrom::After(earliest.sequence);
@@ -365,7 +306,13 @@ fn what_is_past_its_age_makes_room_before_what_is_not() {
 fn a_message_does_not_stand_for_one_that_was_past_its_age() {
     let mut pair = Pair::new(1 << 20, Looks::default());
     let old = 5;
-    let open = Step::Open { filters: vec![3], back: Some(u8::MAX), messages: 9, bytes: 9000 };
+    let open = Step::Open {
+        filters: vec![3],
+        back: Some(u8::MAX),
+        snapshot: false,
+        messages: 9,
+        bytes: 9000,
+    };
     let steps = [open, publish(old, 0, 6), Step::Pass(100), publish(old, 0, 1), Step::Read(0)];
     for step in steps {
         pair.step(step);

@@ -59,7 +59,11 @@ impl State {
         limit: Limit,
     ) -> Result<Batch, Error> {
         let start = match from {
-            ReadFrom::Earliest => Start { after: 0, moment: self.moment },
+            ReadFrom::Snapshot if self.has_stale(filters) => {
+                let lost = self.topics.tree.lost(filters, Start { after: 0, moment: 0 });
+                return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
+            }
+            ReadFrom::Earliest | ReadFrom::Snapshot => Start { after: 0, moment: self.moment },
             ReadFrom::After(after) => Start { after: after.0, moment: 0 },
             ReadFrom::Rest { after, moment } => Start { after: after.0, moment },
         };
@@ -79,6 +83,17 @@ impl State {
             Some(slots) => self.merge(&slots, start, page),
             None => self.scan(filters, start, page),
         })
+    }
+
+    /// Has a matching topic lost messages after its snapshot? Also true where there are too many
+    /// such topics to look at all of them.
+    fn has_stale(&self, filters: &Filters) -> bool {
+        if let Some(slots) = self.topics.matching(filters, self.looks.topics_max) {
+            return slots.iter().any(|slot| self.stale.contains(slot));
+        }
+        let mut stale = self.stale.iter();
+        let mut first = stale.by_ref().take(self.looks.entries_max);
+        first.any(|&slot| filters.matches(&self.topics[slot].topic)) || stale.next().is_some()
     }
 
     fn merge(&self, slots: &[Slot], start: Start, mut page: Page) -> Batch {

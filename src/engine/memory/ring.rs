@@ -52,7 +52,7 @@ struct Conflation {
     /// The newest message of each key that is kept.
     newest: HashMap<Box<str>, u64>,
     /// Forgotten messages that newer ones stand for, oldest first. All of them come after the
-    /// topic's newest loss and before its oldest kept message.
+    /// topic's newest loss and its snapshot, and before all else that it keeps.
     replaced: VecDeque<Loss>,
 }
 
@@ -113,8 +113,14 @@ impl Ring {
         self.messages.push_back(message);
     }
 
+    /// A snapshot stays for as long as there are messages after it.
+    fn next_to_go(&self) -> usize {
+        usize::from(self.snapshot().is_some() && self.messages.len() > 1)
+    }
+
+    /// Forgets the oldest message that is not a snapshot with messages after it.
     pub(super) fn forget_oldest(&mut self) -> Option<Forgotten> {
-        let message = self.messages.pop_front()?;
+        let message = self.messages.remove(self.next_to_go())?;
         self.bytes -= message.cost() as u64;
         let mut is_replaced = false;
         if let Some(conflation) = self.conflation.as_mut().filter(|conflation| conflation.is_on) {
@@ -127,6 +133,19 @@ impl Ring {
             }
         }
         Some(Forgotten { message, is_replaced })
+    }
+
+    /// Puts a snapshot in the place of everything up to it, which is returned.
+    pub(super) fn compact(&mut self, snapshot: Arc<Message>) -> Vec<Arc<Message>> {
+        let count = self.count_upto(snapshot.cursor.sequence);
+        let covered: Vec<_> = self.messages.drain(..count).collect();
+        if let Some(conflation) = &mut self.conflation {
+            conflation.forget(&covered);
+        }
+        self.bytes -= covered.iter().map(|message| message.cost() as u64).sum::<u64>();
+        self.bytes += snapshot.cost() as u64;
+        self.messages.push_front(snapshot);
+        covered
     }
 
     /// Remembers a forgotten message that a newer one stands for.
@@ -142,6 +161,13 @@ impl Ring {
 
     pub(super) fn drop_oldest_replaced(&mut self) -> Option<Loss> {
         self.conflation.as_mut()?.replaced.pop_front()
+    }
+
+    /// This place, if the message there was replaced.
+    pub(super) fn replaced_at(&self, place: Sequence) -> Option<u64> {
+        let replaced = &self.conflation.as_ref()?.replaced;
+        let found = replaced.binary_search_by_key(&place.0, |loss| loss.sequence);
+        found.is_ok().then_some(place.0)
     }
 
     pub(super) fn replaced_count(&self) -> usize {
@@ -169,6 +195,10 @@ impl Ring {
         self.messages.front()
     }
 
+    pub(super) fn snapshot(&self) -> Option<&Arc<Message>> {
+        self.oldest().filter(|oldest| oldest.snapshot)
+    }
+
     pub(super) fn newest(&self) -> Option<&Arc<Message>> {
         self.messages.back()
     }
@@ -182,14 +212,20 @@ impl Ring {
         self.messages.partition_point(|message| message.cursor.sequence <= place)
     }
 
+    /// What the topic's limits are held against: what follows the snapshot, or the snapshot alone,
+    /// whose bytes no limit of the topic counts.
     pub(super) fn held(&self) -> Option<Held> {
-        let oldest = self.oldest()?.published_at;
-        Some(Held { messages: self.messages.len() as u64, bytes: self.bytes, oldest })
+        let next = self.next_to_go();
+        let oldest = self.messages.get(next)?.published_at;
+        let messages = (self.messages.len() - next) as u64;
+        let bytes = self.bytes - self.snapshot().map_or(0, |snapshot| snapshot.cost() as u64);
+        Some(Held { messages, bytes, oldest })
     }
 
-    /// When the oldest message is past its age.
+    /// When the next message to go is past its age.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.oldest().and_then(|oldest| self.terms.keep.deadline(oldest.published_at))
+        let next = self.messages.get(self.next_to_go());
+        next.and_then(|next| self.terms.keep.deadline(next.published_at))
     }
 
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
@@ -229,6 +265,19 @@ impl Ring {
 impl Conflation {
     fn on(unnoted: usize) -> Self {
         Self { is_on: true, unnoted, ..Self::default() }
+    }
+
+    /// A snapshot takes the place of these, the oldest: nothing stands for them by its key.
+    fn forget(&mut self, covered: &[Arc<Message>]) {
+        for message in covered {
+            let key = message.conflation_key();
+            if self.newest.get(key) == Some(&message.cursor.sequence.0) {
+                self.newest.remove(key);
+            }
+        }
+        // The snapshot is before those that are left to be noted, so it will be noted with them.
+        let left = self.unnoted.saturating_sub(covered.len());
+        self.unnoted = if left == 0 { 0 } else { left + 1 };
     }
 
     /// Notes messages that came before the topic conflated, the newest first, so that the first of

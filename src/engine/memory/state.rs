@@ -40,6 +40,8 @@ pub(super) struct State {
     now: Timestamp,
     /// For each topic whose messages age, a time before which none of them is past its age.
     pub(super) due: BTreeSet<(Timestamp, Slot)>,
+    /// Topics that have lost messages after the snapshot that they keep.
+    pub(super) stale: BTreeSet<Slot>,
     /// Topics that may have become idle.
     emptied: Vec<Slot>,
     pub(super) ids: Ids,
@@ -91,6 +93,7 @@ impl State {
             memory_bytes: bounds.memory_bytes,
             now: Timestamp::from_micros(i64::MIN),
             due: BTreeSet::new(),
+            stale: BTreeSet::new(),
             emptied: Vec::new(),
             ids: Ids::new(bounds.idempotency_window, bounds.idempotency_ids_max),
         }
@@ -221,13 +224,16 @@ impl State {
         true
     }
 
-    fn forget_oldest(&mut self, slot: Slot) {
+    pub(super) fn forget_oldest(&mut self, slot: Slot) {
         let ring = &mut self.topics[slot];
         let Some(forgotten) = ring.forget_oldest() else { return };
         let sequence = forgotten.message.cursor.sequence.0;
         self.moment += 1;
         self.kept.remove(&sequence);
         self.bytes -= forgotten.message.cost() as u64;
+        if forgotten.message.snapshot {
+            self.stale.remove(&slot);
+        }
         let loss = Loss { sequence, moment: self.moment };
         if forgotten.is_replaced {
             ring.replace(loss);
@@ -243,10 +249,13 @@ impl State {
     }
 
     /// A message is lost; replaced ones before it need no longer be told apart from lost ones.
-    fn lose(&mut self, slot: Slot, loss: Loss) {
+    pub(super) fn lose(&mut self, slot: Slot, loss: Loss) {
         let leaf = self.topics[slot].leaf;
         self.topics.tree.lose(leaf, loss);
         let ring = &mut self.topics[slot];
+        if ring.snapshot().is_some_and(|snapshot| snapshot.cursor.sequence.0 < loss.sequence) {
+            self.stale.insert(slot);
+        }
         while ring.oldest_replaced().is_some_and(|oldest| oldest.sequence <= loss.sequence) {
             if let Some(oldest) = ring.drop_oldest_replaced() {
                 self.replaced.remove(&oldest.sequence);
@@ -361,6 +370,7 @@ impl State {
     pub(super) fn is_blank(&self) -> bool {
         let no_messages = self.kept.is_empty() && self.replaced.is_empty() && self.bytes == 0;
         let no_lists = self.due.is_empty() && self.emptied.is_empty() && self.ids.is_empty();
+        let no_lists = no_lists && self.stale.is_empty();
         no_messages && no_lists && self.topics.is_empty()
     }
 }

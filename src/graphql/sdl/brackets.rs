@@ -42,8 +42,8 @@ pub(super) fn unclosed(text: &str) -> Vec<Bracket> {
 
 /// The length of what begins here: a string, a comment, or one character.
 fn skipped(rest: &str, first: char) -> usize {
-    if rest.starts_with("\"\"\"") {
-        let end = rest[3..].match_indices("\"\"\"").find(|(at, _)| !rest[..at + 3].ends_with('\\'));
+    if let Some(text) = rest.strip_prefix("\"\"\"") {
+        let end = text.match_indices("\"\"\"").find(|(at, _)| !rest[..at + 3].ends_with('\\'));
         return end.map_or(rest.len(), |(at, _)| at + 6);
     }
     match first {

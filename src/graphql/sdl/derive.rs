@@ -107,30 +107,37 @@ impl Derived {
         let description = object.description.as_deref().unwrap_or("A message of this type.");
         let Names { newest: stem, subscription, history, publish, publish_many, .. } = &names;
         let list = each(true);
-        self.root(
-            "Query",
-            &format!(
-                "{}  {stem}{newest}: {ty}\n  \"Messages kept of `{template}`, in pages.\"\n  \
-                 {history}(\n{list}{HISTORY}    \"Only messages that pass this.\"\n    \
-                 where: {ty}Filter\n  ): {ty}Connection!\n",
-                described(Some(&format!("The newest message of `{template}`.")), "  ")
-            ),
+        let line = |text: String| described(Some(&text), "  ");
+        let kept = line(format!("Messages kept of `{template}`, in pages."));
+        let newest_of = line(format!("The newest message of `{template}`."));
+        let query = format!(
+            r#"{newest_of}  {stem}{newest}: {ty}
+{kept}  {history}(
+{list}{HISTORY}    "Only messages that pass this."
+    where: {ty}Filter
+  ): {ty}Connection!
+"#
         );
-        self.root(
-            "Mutation",
-            &format!(
-                "  \"Publishes to `{template}`, which its fields complete.\"\n  \
-                 {publish}(\n    \"The message.\"\n    {input}: {ty}Input!\n{PUBLISH}  ): Receipt!\n  \
-                 \"Publishes in order. A refused one is null, and its error has the path.\"\n  \
-                 {publish_many}(\"The messages.\" {inputs}: [{ty}Input!]!): [Receipt]!\n",
-                input = names.argument,
-                inputs = names.arguments,
-            ),
+        self.root("Query", &query);
+        let published = line(format!("Publishes to `{template}`, which its fields complete."));
+        let (input, inputs) = (&names.argument, &names.arguments);
+        let mutation = format!(
+            r#"{published}  {publish}(
+    "The message."
+    {input}: {ty}Input!
+{PUBLISH}  ): Receipt!
+  "Publishes in order. A refused one is null, and its error has the path."
+  {publish_many}("The messages." {inputs}: [{ty}Input!]!): [Receipt]!
+"#
         );
+        self.root("Mutation", &mutation);
+        let followed = described(Some(description), "  ");
         let subscription = format!(
-            "{}  {subscription}(\n{list}{SUBSCRIPTION}    \"Only messages that pass this.\"\n    \
-             where: {ty}Filter\n{PACE}  ): {ty}!\n",
-            described(Some(description), "  ")
+            r#"{followed}  {subscription}(
+{list}{SUBSCRIPTION}    "Only messages that pass this."
+    where: {ty}Filter
+{PACE}  ): {ty}!
+"#
         );
         self.root("Subscription", &subscription);
         self.types.push_str(&page(ty));
@@ -240,13 +247,13 @@ const HISTORY: &str = r#"    "The first so many of the range."
     since: DateTime
 "#;
 
-const SUBSCRIPTION: &str = r#"    "First everything after this cursor, then live. \"earliest\" is all that is kept."
+const SUBSCRIPTION: &str = r#"    "First all after this, then live. \"earliest\" is all kept."
     after: Cursor
     "First everything since this time, then live."
     since: DateTime
     "First the newest so many of every matching topic, then live: with 1, current values."
     last: Int
-    "First the newest snapshot and what followed it, then live."
+    "First the newest snapshot and what followed it, or all that is kept, then live."
     snapshot: Boolean
 "#;
 
@@ -256,7 +263,7 @@ const PACE: &str = r#"    "At most so often per key, always ending on the newest
     distinct: Boolean
 "#;
 
-const PUBLISH: &str = r#"    "Idempotency: a second publish with this id gets the first one's receipt."
+const PUBLISH: &str = r#"    "Idempotency: a second publish with it gets the first one's receipt."
     id: String
     "Only if the topic's last message is still this one; \"\" is: only if the topic is empty."
     ifLast: Cursor

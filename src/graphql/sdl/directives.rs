@@ -70,15 +70,11 @@ fn unknown(folder: &Folder<'_>, directive: &Directive) -> Fault {
              and `@inaccessible`",
         );
     }
-    match nearest::name(name, ours::directives()) {
-        Some(nearest) => {
-            fault.help(format!("a directive with a similar name exists: `@{nearest}`"))
-        }
-        None => {
-            let names: Vec<String> = ours::directives().map(|name| format!("`@{name}`")).collect();
-            fault.help(format!("there are {}", nearest::list(&names)))
-        }
+    if let Some(nearest) = nearest::name(name, ours::directives()) {
+        return fault.help(format!("a directive with a similar name exists: `@{nearest}`"));
     }
+    let names: Vec<String> = ours::directives().map(|name| format!("`@{name}`")).collect();
+    fault.help(format!("there are {}", nearest::list(&names)))
 }
 
 fn misplaced(

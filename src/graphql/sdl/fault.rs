@@ -71,7 +71,7 @@ impl Fault {
     }
 }
 
-fn snippet<'a>(files: &'a [Source], file: usize) -> Snippet<'a, Annotation<'a>> {
+fn snippet(files: &[Source], file: usize) -> Snippet<'_, Annotation<'_>> {
     let Source { name, text } = &files[file];
     Snippet::source(text).path(name)
 }

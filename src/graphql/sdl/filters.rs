@@ -94,7 +94,8 @@ fn of_leaf(model: &Model, leaf: &str) -> String {
         fields.push_str(TEXT);
     }
     format!(
-        "\n\"Tests a value of `{leaf}`. All that is given must hold.\"\ninput {leaf}Filter {{\n{fields}}}\n"
+        "\n\"Tests a value of `{leaf}`. All that is given must hold.\"\n\
+         input {leaf}Filter {{\n{fields}}}\n"
     )
 }
 

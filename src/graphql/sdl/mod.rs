@@ -29,6 +29,7 @@ mod refuse;
 mod syntax;
 mod together;
 mod topic;
+mod wording;
 
 use apollo_compiler::ast::DirectiveLocation;
 

@@ -34,8 +34,11 @@ pub(super) fn described(description: Option<&str>, indent: &str) -> String {
     if !text.contains(['"', '\\', '\n', '\r']) {
         return format!("{indent}\"{text}\"\n");
     }
-    let escaped = text.replace("\"\"\"", "\\\"\"\"");
-    let lines = each(escaped.lines(), |line| format!("{indent}{line}\n"));
+    // Readers of block strings take blank edges off, and ours leaves the escape of quotes in.
+    if text.contains("\"\"\"") || text.trim() != text {
+        return format!("{indent}{}\n", quoted(text));
+    }
+    let lines = each(text.lines(), |line| format!("{indent}{line}\n"));
     format!("{indent}\"\"\"\n{lines}{indent}\"\"\"\n")
 }
 

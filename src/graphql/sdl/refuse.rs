@@ -161,6 +161,6 @@ fn is_root(name: &str) -> bool {
 fn keyword(folder: &Folder<'_>, definition: &Definition) -> Option<Span> {
     let span = folder.parsed.span(definition.location())?;
     let text = folder.parsed.text(span);
-    let end = text.find(|c: char| c == '{' || c == '\n').unwrap_or(text.len());
+    let end = text.find(['{', '\n']).unwrap_or(text.len());
     Some(Span { end: span.start + text[..end].trim_end().len().max(1), ..span })
 }

@@ -8,23 +8,24 @@ use apollo_compiler::validation::DiagnosticList;
 
 use super::brackets::{Bracket, unclosed};
 use super::fault::Fault;
-use super::nearest;
 use super::source::Span;
+use super::{nearest, wording};
 
-const KEYWORDS: [&str; 9] =
+/// What a definition begins with.
+pub(super) const KEYWORDS: [&str; 9] =
     ["type", "enum", "scalar", "extend", "interface", "union", "input", "directive", "schema"];
-const FIELD: &str = "a field is written `name: Type`, as in `bid: Float!`";
-const ARGUMENT: &str = "an argument is written `name: value`, as in `@topic(name: \"news\")`";
-const DEFINITION: &str = "a schema folder holds definitions that begin with `type`, `enum`, \
-                          `scalar` or `extend`";
 
 /// An error of the parser.
-struct Error<'a> {
-    message: String,
+pub(super) struct Error<'a> {
+    /// What the parser says.
+    pub(super) message: String,
+    /// What it met, no more than a line of it; nothing at the end of the file.
+    pub(super) found: &'a str,
+    /// All that stands before, without the blanks between.
+    pub(super) before: &'a str,
+    /// The keyword of the definition.
+    pub(super) keyword: &'a str,
     start: usize,
-    /// What it met, and what stands before.
-    found: &'a str,
-    before: &'a str,
 }
 
 /// The faults of a file.
@@ -64,6 +65,7 @@ pub(super) fn faults(file: usize, text: &str, errors: &DiagnosticList) -> Vec<Fa
 
 /// Errors in the order of the text. A file without a definition is none.
 fn read<'a>(text: &'a str, errors: &DiagnosticList) -> Vec<Error<'a>> {
+    let starts = definitions(text);
     let read = errors.iter().filter_map(|error| {
         let message = error.error.to_string();
         let message = message.strip_prefix("syntax error: ").unwrap_or(&message).to_owned();
@@ -71,7 +73,9 @@ fn read<'a>(text: &'a str, errors: &DiagnosticList) -> Vec<Error<'a>> {
         let (start, end) = (span.offset(), span.end_offset().min(text.len()));
         let found = text.get(start..end)?.lines().next().unwrap_or_default();
         let before = text.get(..start)?.trim_end();
-        Some(Error { message, start, found, before })
+        let begin = starts.iter().rfind(|begin| **begin <= start).map_or(text, |at| &text[*at..]);
+        let keyword = begin.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        Some(Error { message, found, before, keyword, start })
     });
     let mut read: Vec<Error<'_>> =
         read.filter(|error| !error.message.starts_with("Unexpected <EOF>")).collect();
@@ -98,7 +102,8 @@ fn is_definition(line: &str) -> bool {
         return false;
     }
     let names_something = next.starts_with(|c: char| c.is_ascii_alphabetic());
-    KEYWORDS.contains(&word) || names_something && nearest::name(word, KEYWORDS).is_some()
+    let is_meant = || wording::DECLARES.contains(&word) || nearest::name(word, KEYWORDS).is_some();
+    KEYWORDS.contains(&word) || names_something && is_meant()
 }
 
 fn open(file: usize, offset: usize, bracket: Bracket) -> Fault {
@@ -116,25 +121,11 @@ impl Error<'_> {
     }
 
     fn fault(&self, file: usize) -> Fault {
-        let span = Span { file, start: self.start, end: self.start + self.found.len() };
-        let known = self.character().or_else(|| self.string());
-        let known = known.map(|(title, label, help)| (title, label, help.to_owned()));
-        let known = known.or_else(|| self.definition());
-        if let Some((title, label, help)) = known {
-            return Fault::new(title).at(span, label).help(help);
-        }
-        if let Some(fault) = self.missing_type(file) {
-            return fault;
-        }
-        let (expected, help) = self.expected();
-        let found = if self.found.is_empty() {
-            "the end of the file".to_owned()
-        } else {
-            format!("`{}`", self.found)
-        };
-        let fault = Fault::new(format!("expected {expected}, found {found}"));
-        let fault = fault.at(span, format!("expected {expected}"));
-        fault.help(help)
+        self.missing_type(file).unwrap_or_else(|| {
+            let span = Span { file, start: self.start, end: self.start + self.found.len() };
+            let (title, label, help) = wording::of(self);
+            Fault::new(title).at(span, label).help(help)
+        })
     }
 
     /// `symbol:` and then the next field, whose name the parser takes for the type.
@@ -147,108 +138,7 @@ impl Error<'_> {
             let span = Span { file, start: rest.len(), end: self.before.len() };
             Fault::new(format!("expected a type, found the field `{name}`"))
                 .at(span, "the field before it has no type")
-                .help(FIELD)
+                .help(wording::FIELD)
         })
-    }
-
-    /// A character that no token has.
-    fn character(&self) -> Option<(String, String, &'static str)> {
-        self.message.strip_prefix("Unexpected character")?;
-        let help = match self.found.chars().next() {
-            Some('\'' | '`' | '‘' | '’' | '“' | '”') => {
-                "strings stand between double quotes, as in `\"text\"`"
-            }
-            Some('/') => "a comment begins with `#`",
-            Some(';') => "a field ends with its line, without a mark",
-            Some('?') => "a type without `!` may be null; there is no mark for it",
-            Some('<') => "a list is written `[Type]`",
-            _ if self.found.starts_with(|c: char| c.is_ascii_digit()) => {
-                "names begin with a letter or `_`"
-            }
-            _ => "names consist of the letters a to z and A to Z, digits and `_`",
-        };
-        let title = format!("unexpected `{}`", self.found);
-        Some((title, "not allowed here".to_owned(), help))
-    }
-
-    fn string(&self) -> Option<(String, String, &'static str)> {
-        let (title, label, help) = match self.message.as_str() {
-            "unterminated string value" if self.found.starts_with("\"\"\"") => {
-                ("a text does not end", "begins here", "close it with `\"\"\"`")
-            }
-            "unterminated string value" | "unexpected line terminator" => {
-                ("a string does not end", "begins here", "close it with `\"` in the same line")
-            }
-            message if message.contains("escape") => (
-                "a string has an escape that there is not",
-                "in this string",
-                "the escapes are `\\\"`, `\\\\`, `\\/`, `\\b`, `\\f`, `\\n`, `\\r`, `\\t` and \
-                 `\\u` with four digits",
-            ),
-            message if message.contains("limit") => {
-                ("this is nested too deeply", "too deep", "take it apart")
-            }
-            message if message.contains("leading zeroes") => {
-                ("a number begins with 0", "not a number", "write it without the zeros")
-            }
-            "Unexpected EOF in float value" => {
-                ("a number does not end", "begins here", "write all of its digits")
-            }
-            _ => return None,
-        };
-        Some((title.to_owned(), label.to_owned(), help))
-    }
-
-    /// Something between two definitions.
-    fn definition(&self) -> Option<(String, String, String)> {
-        let is_between = self.message.contains("definition")
-            && !self.message.contains("Definition")
-            || self.message.contains("OperationDefinition");
-        if !is_between {
-            return None;
-        }
-        let help = match self.found.chars().next() {
-            Some('}' | ')' | ']') => "nothing is open that it could close".to_owned(),
-            Some('"') => "a description stands before what it describes".to_owned(),
-            Some('=') => "the fields of a type follow its name at once: `type Name { … }`".into(),
-            _ => match nearest::name(self.found, KEYWORDS) {
-                Some(keyword) => format!("a keyword with a similar name exists: `{keyword}`"),
-                None => DEFINITION.to_owned(),
-            },
-        };
-        let title = format!("expected a definition, found `{}`", self.found);
-        Some((title, "no definition begins so".to_owned(), help))
-    }
-
-    /// What would have fit.
-    fn expected(&self) -> (String, &'static str) {
-        let expected = self.message.strip_prefix("expected ").unwrap_or(&self.message);
-        let expected = expected.split(", got ").next().unwrap_or_default();
-        let (expected, help) = match expected {
-            "a type" | "a Type" if self.before.ends_with([':', '[']) => ("a type", FIELD),
-            "a type" | "a Type" => ("`:` and a type", FIELD),
-            "a name" | "a Name" => ("a name", "names consist of letters, digits and `_`"),
-            "Field Definition" => ("a field", FIELD),
-            "Enum Value Definition" | "invalid Enum Value" | "Enum Value" => {
-                ("a value", "the values of an enum are names other than true, false and null")
-            }
-            "a valid Value" => ("a value", ARGUMENT),
-            "an Argument" => ("an argument", ARGUMENT),
-            "R_CURLY" => ("`}`", self.instead_of_a_curly()),
-            "R_PAREN" => ("`)`", ARGUMENT),
-            "R_BRACK" => ("`]`", "a list is written `[Type]`"),
-            "COLON" => ("`:`", ARGUMENT),
-            other => return (other.to_lowercase(), DEFINITION),
-        };
-        (expected.to_owned(), help)
-    }
-
-    fn instead_of_a_curly(&self) -> &'static str {
-        match self.found {
-            "=" => "fields have no default values",
-            "!" => "one `!` is enough",
-            ")" | "]" => "close what is open first",
-            _ => FIELD,
-        }
     }
 }

@@ -91,7 +91,7 @@ fn right_schemas_are_valid_for_others_too() {
 fn everything_arrives_in_the_model() {
     let model = model("everything.graphql");
     let [quote, log] = &model.topics[..] else { panic!("{:?}", model.topics) };
-    let keep = Keep { last: Some(1), age: Some(Duration::from_secs(5400)), bytes: Some(64 << 10) };
+    let keep = Keep { last: Some(1), age: Some(Duration::from_mins(90)), bytes: Some(64 << 10) };
     let expected = TypedTopic {
         object: "Quote".into(),
         stem: "price".into(),
@@ -174,7 +174,8 @@ fn our_directives_may_be_copied_for_an_editor() {
 
 #[test]
 fn many_faults_are_cut_off_and_stand_in_order() {
-    let fields: String = (0..60).map(|number| format!("  f{number}: Nowhere\n")).collect();
+    let fields: Vec<String> = (0..60).map(|number| format!("  f{number}: Nowhere\n")).collect();
+    let fields = fields.concat();
     let faults = read_text(&format!("type A {{\n{fields}}}")).unwrap_err();
     assert_eq!(faults.count(), 60);
     let text = faults.to_string();
@@ -196,8 +197,9 @@ fn text_of_a_file_is_no_command_for_a_terminal() {
 fn three_hundred_types_are_read_at_once() {
     let types = (0..300).map(|number| {
         format!(
-            "\"Type {number}.\"\ntype Type{number} @topic(name: \"t{number}.{{id}}\", keep: {{last: 1}}) \
-             @key(fields: \"id\") {{\n  id: ID!\n  next: Type{}\n  a: [Float!]!\n  b: String\n}}\n",
+            "\"Type {number}.\"\ntype Type{number} \
+             @topic(name: \"t{number}.{{id}}\", keep: {{last: 1}}) @key(fields: \"id\") \
+             {{\n  id: ID!\n  next: Type{}\n  a: [Float!]!\n  b: String\n}}\n",
             (number + 1) % 300
         )
     });

@@ -109,7 +109,7 @@ fn positions_and_pace() {
             free,
         ),
         ("last: 5", Position::Last(5), free),
-        ("snapshot: true", Position::Earliest, free),
+        ("snapshot: true", Position::Snapshot, free),
         (
             "maxPerSecond: 2, distinct: true",
             Position::Live,

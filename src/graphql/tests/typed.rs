@@ -214,7 +214,10 @@ fn publishes_are_checked_whole() {
         publish(topic: "rooms.a%20b.2.now", payload: {house: "a b", number: 1}) { topic } }"#;
     assert_eq!(
         faults(other, "{}"),
-        [r#"["number"] must be "2", because the topic is `rooms.a%20b.2.now`"#]
+        [concat!(
+            r#"["number"] must be "2", because the topic is `rooms.a%20b.2.now`; "#,
+            "these values belong to `rooms.a%20b.1.now`"
+        )]
     );
     assert_eq!(
         faults(r#"mutation { publish(topic: "beat", payload: 5) { topic } }"#, "{}"),

@@ -169,7 +169,9 @@ proptest! {
     }
 
     #[test]
-    fn what_has_values_is_made_of_them(template in any_template(), text in "[a-c$x%0-9A-F.]{1,12}") {
+    fn what_has_values_is_made_of_them(
+        template in any_template(), text in "[a-c$x%0-9A-F.]{1,12}",
+    ) {
         let Ok(topic) = Topic::parse(&text) else { return Ok(()) };
         let Some(values) = template.values(&topic) else { return Ok(()) };
         let values: HashMap<&str, String> = values.into_iter().collect();

@@ -108,3 +108,34 @@ async fn a_renewed_certificate_is_taken_over() {
     reloading.seen += 1;
     assert_eq!(peer.ask("{ __typename }", json!({})).await["__typename"], "Query");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_mounted_config_map_is_taken_over() {
+    use std::os::unix::fs::symlink;
+
+    // As Kubernetes lays it out: links to a link to a folder, which is exchanged as a whole.
+    let mount = tempfile::tempdir().unwrap();
+    let at = |name: &str| mount.path().join(name);
+    let fill = |folder: &str, depth: u32| {
+        std::fs::create_dir(at(folder)).unwrap();
+        std::fs::write(at(folder).join("tidings.toml"), format!("{DEPTH}{depth}")).unwrap();
+    };
+    fill("..1", 5);
+    symlink("..1", at("..data")).unwrap();
+    symlink("..data/tidings.toml", at("tidings.toml")).unwrap();
+    let mut reloading = Reloading::start("");
+    let log = reloading.path("log");
+    let file = at("tidings.toml");
+    reloading.broker = crate::harness::broker::Broker::of_file(&file, &["--watch"], &log);
+    for number in 2..5 {
+        let folder = format!("..{number}");
+        fill(&folder, 5 + number);
+        symlink(&folder, at("..data_tmp")).unwrap();
+        std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        std::fs::remove_dir_all(at(&format!("..{}", number - 1))).unwrap();
+        assert_eq!(reloading.outcome().await, "limits.query_depth");
+    }
+    let mut peer = reloading.broker.peer().await;
+    assert_eq!(reloading.limits(&mut peer).await["query_depth"], 9);
+}

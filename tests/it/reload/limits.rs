@@ -150,8 +150,11 @@ async fn a_client_that_does_not_read_is_held_to_the_bound_of_now() {
     let closed = "tidings_closed_total{code=\"1013\"}";
     assert_eq!(Metrics::of(&reloading.broker).await.count(closed), 0);
     reloading.limit("outbox_bytes = \"64KiB\"").await;
-    publisher.publish("a", 1).await;
-    assert_eq!(Metrics::of(&reloading.broker).await.count(closed), 1);
+    wait::until("it is closed", async || {
+        publisher.publish("a", 1).await;
+        (Metrics::of(&reloading.broker).await.count(closed) == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::steps::TOPICS;
 use crate::engine::Bounds;
 use crate::engine::retention::{Held, Retention, later};
 use crate::message::filter::Filters;
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub(super) fate: Fate,
     /// When it went.
     pub(super) moment: u64,
+    /// When a snapshot took its place, which is then what is kept here.
+    pub(super) compacted: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -113,7 +116,9 @@ impl Naive {
     pub(super) fn set_retention(&mut self, retention: Retention, now: Timestamp) {
         self.retention = retention;
         let topics: BTreeSet<Topic> = self.kept().map(|entry| entry.topic.clone()).collect();
-        topics.iter().for_each(|topic| self.trim(topic, now));
+        for topic in &topics {
+            self.trim(topic, now);
+        }
     }
 
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {
@@ -125,23 +130,35 @@ impl Naive {
     fn trim(&mut self, topic: &Topic, now: Timestamp) {
         let keep = self.retention.terms(topic).keep;
         while let Some(held) = self.held(topic).filter(|&held| keep.forgets_oldest(held, now)) {
-            let oldest = self.kept_of(topic).next().unwrap().sequence;
             assert!(held.messages > 0);
-            self.forget(oldest);
+            self.forget_next(topic);
         }
     }
 
     fn trim_all(&mut self) {
         while self.bytes() > self.bounds.memory_bytes {
-            let oldest = self.kept().next().unwrap().sequence;
-            self.forget(oldest);
+            let topic = self.kept().next().unwrap().topic.clone();
+            self.forget_next(&topic);
         }
     }
 
+    /// What follows a snapshot, or else all of a topic.
+    fn rest_of<'a>(&'a self, topic: &'a Topic) -> impl Iterator<Item = &'a Entry> {
+        let has_rest = self.kept_of(topic).count() > 1;
+        self.kept_of(topic).filter(move |entry| !(has_rest && entry.compacted.is_some()))
+    }
+
+    fn forget_next(&mut self, topic: &Topic) {
+        let next = self.rest_of(topic).next().unwrap().sequence;
+        self.forget(next);
+    }
+
     fn held(&self, topic: &Topic) -> Option<Held> {
-        let oldest = self.kept_of(topic).next()?.at;
-        let messages = self.kept_of(topic).count() as u64;
-        Some(Held { messages, bytes: self.kept_of(topic).map(|entry| entry.cost).sum(), oldest })
+        let oldest = self.rest_of(topic).next()?.at;
+        let messages = self.rest_of(topic).count() as u64;
+        let counts = |entry: &&Entry| entry.compacted.is_none();
+        let bytes = self.rest_of(topic).filter(counts).map(|entry| entry.cost).sum();
+        Some(Held { messages, bytes, oldest })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -149,21 +166,47 @@ impl Naive {
     }
 
     pub(super) fn expire(&mut self, now: Timestamp) {
-        for index in 0..self.entries.len() {
-            let entry = &self.entries[index];
-            let keep = self.retention.terms(&entry.topic).keep;
-            if entry.fate == Fate::Kept && keep.expires(entry.at, now) {
-                self.forget(index as u64 + 1);
+        let topics: BTreeSet<Topic> = self.kept().map(|entry| entry.topic.clone()).collect();
+        for topic in topics {
+            let keep = self.retention.terms(&topic).keep;
+            while self.rest_of(&topic).next().is_some_and(|entry| keep.expires(entry.at, now)) {
+                self.forget_next(&topic);
             }
         }
     }
 
-    pub(super) fn purge(&mut self, topic: &Topic) -> u64 {
-        let kept: Vec<u64> = self.kept_of(topic).map(|entry| entry.sequence).collect();
-        for &sequence in &kept {
-            self.forget(sequence);
+    /// Puts a snapshot in the place of a kept message and of all before it.
+    pub(super) fn compact(&mut self, sequence: u64, cost: u64) {
+        let topic = self.entry(sequence).topic.clone();
+        self.moment += 1;
+        let moment = self.moment;
+        for entry in &mut self.entries {
+            if entry.topic == topic && entry.sequence < sequence && entry.fate != Fate::Lost {
+                (entry.fate, entry.moment) = (Fate::Lost, moment);
+            }
         }
-        kept.len() as u64
+        let key = topic.as_str().to_owned();
+        let entry = self.entry_mut(sequence);
+        (entry.cost, entry.key, entry.compacted) = (cost, key, Some(moment));
+        self.trim_all();
+    }
+
+    pub(super) fn snapshot(&self, topic: &Topic) -> Option<u64> {
+        let first = self.kept_of(topic).next()?;
+        first.compacted.is_some().then_some(first.sequence)
+    }
+
+    /// Topics that lost messages after their snapshots.
+    pub(super) fn stale(&self) -> Vec<&Topic> {
+        let snapshots = self.kept().filter(|entry| entry.compacted.is_some());
+        let stale = snapshots.filter(|entry| self.loss(&entry.topic).0 > entry.sequence);
+        stale.map(|entry| &entry.topic).collect()
+    }
+
+    pub(super) fn purge(&mut self, topic: &Topic) -> u64 {
+        let count = self.kept_of(topic).count();
+        (0..count).for_each(|_| self.forget_next(topic));
+        count as u64
     }
 
     fn forget(&mut self, sequence: u64) {
@@ -218,9 +261,16 @@ impl Naive {
         found
     }
 
-    fn lost(&self, topic: &Topic) -> u64 {
-        let lost = |entry: &&Entry| entry.topic == *topic && entry.fate == Fate::Lost;
-        self.entries.iter().rfind(lost).map_or(0, |entry| entry.sequence)
+    /// The newest place that a topic has lost, and when it lost anything for the last time.
+    pub(super) fn loss(&self, topic: &Topic) -> (u64, u64) {
+        let mut loss = (0, 0);
+        for entry in self.entries.iter().filter(|entry| entry.topic == *topic) {
+            let lost = (entry.fate == Fate::Lost).then_some(entry.moment);
+            if let Some(moment) = lost.max(entry.compacted) {
+                loss = (entry.sequence, moment.max(loss.1));
+            }
+        }
+        loss
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) {
@@ -233,7 +283,7 @@ impl Naive {
             if is_used || self.kept_of(&topic).next().is_some() {
                 self.remembered.push((topic, last));
             } else {
-                self.floor = self.floor.max(self.lost(&topic));
+                self.floor = self.floor.max(self.loss(&topic).0);
             }
         }
     }
@@ -241,13 +291,15 @@ impl Naive {
     /// What a reader of these filters is to get from `after` up to `upto`.
     pub(super) fn read(&self, filters: &Filters, start: (u64, u64), upto: u64) -> Expected {
         let (after, moment) = start;
-        let matching = || self.entries.iter().filter(|entry| filters.matches(&entry.topic)).rev();
-        let lost = |entry: &&Entry| entry.fate == Fate::Lost && entry.sequence > after;
-        if matching().any(|entry| lost(&entry) && entry.moment > moment) {
-            let lost = matching().find(lost).map_or(0, |entry| entry.sequence);
+        let topics = TOPICS.map(|name| Topic::parse(name).unwrap());
+        let losses = topics.iter().filter(|topic| filters.matches(topic)).map(|t| self.loss(t));
+        let losses: Vec<_> = losses.filter(|loss| loss.0 > after).collect();
+        if losses.iter().any(|loss| loss.1 > moment) {
+            let lost = losses.iter().map(|loss| loss.0).max().unwrap_or_default();
             return Expected::Expired { lost };
         }
-        let ranged = || matching().rev().filter(|e| e.sequence > after && e.sequence <= upto);
+        let matching = || self.entries.iter().filter(|entry| filters.matches(&entry.topic));
+        let ranged = || matching().filter(|e| e.sequence > after && e.sequence <= upto);
         let kept = |entry: &&Entry| entry.fate == Fate::Kept;
         let messages = ranged().filter(kept).map(|entry| entry.sequence).collect();
         let replaced = |entry: &&Entry| entry.fate == Fate::Replaced && entry.moment > moment;

@@ -21,6 +21,13 @@ pub(super) enum Step {
     /// Totals are compared, which also takes away what is past its age.
     Totals,
     Purge(usize),
+    /// A snapshot takes the place of a topic's messages up to one of them, or to a place so far
+    /// back in the log.
+    Compact {
+        topic: usize,
+        at: Guess,
+        padding: usize,
+    },
     /// Other rules: [`retention`] has some.
     Rules(usize),
     /// Another bound of all that is kept.
@@ -28,6 +35,7 @@ pub(super) enum Step {
     Open {
         filters: Vec<usize>,
         back: Option<u8>,
+        snapshot: bool,
         messages: usize,
         bytes: usize,
     },
@@ -63,6 +71,8 @@ pub(super) struct Draw {
 pub(super) enum Guess {
     Empty,
     Newest,
+    /// One of those kept.
+    Kept(u8),
     Back(u8),
     OtherLog,
 }
@@ -80,6 +90,14 @@ fn draws() -> impl Strategy<Value = Draw> {
         .prop_map(|(topic, key, padding, id, if_last)| Draw { topic, key, padding, id, if_last })
 }
 
+fn places() -> impl Strategy<Value = Guess> {
+    prop_oneof![
+        2 => Just(Guess::Newest),
+        4 => (0..4_u8).prop_map(Guess::Kept),
+        2 => (0..20_u8).prop_map(Guess::Back),
+    ]
+}
+
 pub(super) fn steps() -> impl Strategy<Value = Step> {
     let filters = || prop::collection::vec(0..FILTERS.len(), 1..3);
     let back = || prop::option::weighted(0.8, any::<u8>());
@@ -91,8 +109,12 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         2 => (0..TOPICS.len()).prop_map(Step::Purge),
         1 => (0..RULES).prop_map(Step::Rules),
         1 => prop::sample::select(BOUNDS.to_vec()).prop_map(Step::Bound),
-        3 => (filters(), back(), 1..6_usize, 1..3000_usize).prop_map(
-            |(filters, back, messages, bytes)| Step::Open { filters, back, messages, bytes }
+        4 => (0..TOPICS.len(), places(), 0..400_usize)
+            .prop_map(|(topic, at, padding)| Step::Compact { topic, at, padding }),
+        4 => (filters(), back(), any::<bool>(), 1..6_usize, 1..3000_usize).prop_map(
+            |(filters, back, snapshot, messages, bytes)| {
+                Step::Open { filters, back, snapshot, messages, bytes }
+            }
         ),
         9 => (0..8_usize).prop_map(Step::Read),
         1 => (filters(), back(), 1..6_usize)
