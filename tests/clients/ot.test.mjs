@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { finallyDo, post, startBroker, until } from "./broker.mjs";
-import { newClient, randomFrom, seedOf } from "./editors.mjs";
+import { randomFrom, seedOf } from "./chance.mjs";
+import { newClient } from "./fragile.mjs";
 import { OtDocument } from "../../examples/ot/document.mjs";
 import { apply, transform } from "../../examples/ot/transform.mjs";
 

@@ -6,7 +6,7 @@ import { Refused } from "./graphql.js";
 import { Replica } from "./replica.js";
 import { Session } from "./session.js";
 const RETRY_FIRST_MS = 100;
-const RETRY_LONGEST_MS = 10_000;
+const RETRY_LONGEST_MS = 5_000;
 export class TidingsProvider extends ObservableV2 {
     doc;
     topic;
@@ -15,6 +15,7 @@ export class TidingsProvider extends ObservableV2 {
     #ownsClient;
     #ownsAwareness;
     #replica;
+    #joins;
     #awarenessMs;
     #unlisten;
     #session = null;
@@ -28,7 +29,8 @@ export class TidingsProvider extends ObservableV2 {
         this.doc = doc;
         this.topic = topic;
         this.#ownsAwareness = options.awareness === undefined;
-        this.awareness = options.awareness === undefined ? new Awareness(doc) : options.awareness;
+        this.awareness = options.awareness ?? new Awareness(doc);
+        this.#joins = options.presence ?? true;
         this.#awarenessMs = options.awarenessMs ?? 100;
         this.#ownsClient = !isClient(server);
         this.#client = isClient(server) ? server : ownClient(server);
@@ -65,7 +67,7 @@ export class TidingsProvider extends ObservableV2 {
         clearTimeout(this.#retry);
         this.#become("connecting");
         const session = new Session(this.#client, this.topic, this.#replica, {
-            awareness: this.awareness,
+            awareness: this.#joins ? this.awareness : null,
             presence: { intervalMs: this.#awarenessMs, origin: this },
             ports: {
                 answered: () => this.#become("connected"),
@@ -98,7 +100,7 @@ export class TidingsProvider extends ObservableV2 {
         this.doc.off("destroy", this.#docDestroyed);
         this.#replica.destroy();
         if (this.#ownsAwareness)
-            this.awareness?.destroy();
+            this.awareness.destroy();
         // It rejects when it was about to connect and could not, which is just as well.
         if (this.#ownsClient)
             Promise.resolve(this.#client.dispose()).catch(() => { });

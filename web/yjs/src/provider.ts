@@ -25,8 +25,10 @@ export interface Events {
 }
 
 export interface Options {
-  /** Whose state is shown to others; one is made unless given; with null nobody joins. */
-  awareness?: Awareness | null;
+  /** Whose state is shown to others, and that shows theirs; one is made unless given. */
+  awareness?: Awareness;
+  /** Whether to join the topic; without it awareness stays here. True unless given. */
+  presence?: boolean;
   /** Whether to connect at once; true unless given. */
   connect?: boolean;
   /** What every payload has beside `update`, as the placeholders of a typed topic. */
@@ -44,16 +46,17 @@ export interface Options {
 }
 
 const RETRY_FIRST_MS = 100;
-const RETRY_LONGEST_MS = 10_000;
+const RETRY_LONGEST_MS = 5_000;
 
 export class TidingsProvider extends ObservableV2<Events> {
   readonly doc: Y.Doc;
   readonly topic: string;
-  readonly awareness: Awareness | null;
+  readonly awareness: Awareness;
   readonly #client: Client;
   readonly #ownsClient: boolean;
   readonly #ownsAwareness: boolean;
   readonly #replica: Replica;
+  readonly #joins: boolean;
   readonly #awarenessMs: number;
   readonly #unlisten: () => void;
   #session: Session | null = null;
@@ -68,7 +71,8 @@ export class TidingsProvider extends ObservableV2<Events> {
     this.doc = doc;
     this.topic = topic;
     this.#ownsAwareness = options.awareness === undefined;
-    this.awareness = options.awareness === undefined ? new Awareness(doc) : options.awareness;
+    this.awareness = options.awareness ?? new Awareness(doc);
+    this.#joins = options.presence ?? true;
     this.#awarenessMs = options.awarenessMs ?? 100;
     this.#ownsClient = !isClient(server);
     this.#client = isClient(server) ? server : ownClient(server);
@@ -107,7 +111,7 @@ export class TidingsProvider extends ObservableV2<Events> {
     clearTimeout(this.#retry);
     this.#become("connecting");
     const session = new Session(this.#client, this.topic, this.#replica, {
-      awareness: this.awareness,
+      awareness: this.#joins ? this.awareness : null,
       presence: { intervalMs: this.#awarenessMs, origin: this },
       ports: {
         answered: () => this.#become("connected"),
@@ -139,7 +143,7 @@ export class TidingsProvider extends ObservableV2<Events> {
     this.#unlisten();
     this.doc.off("destroy", this.#docDestroyed);
     this.#replica.destroy();
-    if (this.#ownsAwareness) this.awareness?.destroy();
+    if (this.#ownsAwareness) this.awareness.destroy();
     // It rejects when it was about to connect and could not, which is just as well.
     if (this.#ownsClient) Promise.resolve(this.#client.dispose()).catch(() => {});
     super.destroy();

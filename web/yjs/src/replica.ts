@@ -112,17 +112,17 @@ export class Replica {
     this.#isCompared = false;
     this.#isPartial = false;
     this.#mayHoldMore = !isBlank(this.#doc);
-    this.#snapshots.restart();
+    this.#snapshots.begin(0);
     this.#tellSaved();
   }
 
-  receive({ cursor, headers, payload }: Message): void {
+  receive({ cursor, headers, payload, snapshot }: Message): void {
     const isOurs = this.#outbox.confirm(headers?.["id"]);
     const update = this.#apply(payload, cursor, isOurs);
     this.#cursor = cursor;
     if (update !== null) this.#log?.push(update);
-    this.#snapshots.count(update?.length ?? 0);
-    if (isOurs && this.#isCompared) this.#snapshots.consider();
+    if (snapshot) this.#snapshots.begin(sizeOf(update));
+    else this.#snapshots.count(sizeOf(update), isOurs && this.#isCompared);
   }
 
   /** The document has everything that was in the log: from now on ours is published. */
@@ -170,7 +170,7 @@ export class Replica {
     const upTo = this.#cursor;
     if (this.#isPartial || upTo === null) return Promise.resolve(0);
     const state = Y.encodeStateAsUpdate(this.#doc);
-    return this.#connected().compact(upTo, this.#payload(state)).then(() => state.length);
+    return this.#connected().compact(upTo, this.#payload(state)).then(() => sizeOf(state));
   }
 
   #snapshotFailed(reason: unknown): void {
@@ -207,6 +207,9 @@ export class Replica {
     this.#wasSaved = isSaved;
   }
 }
+
+/** Bytes of an update in a message, which is base64. */
+const sizeOf = (update: Uint8Array | null): number => Math.ceil((update?.length ?? 0) / 3) * 4;
 
 /** Another snapshot covers what ours would have. */
 const OTHERS_WERE_FASTER = new Set(["CONFLICT", "CURSOR_EXPIRED"]);
