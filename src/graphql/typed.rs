@@ -19,7 +19,7 @@ use super::types::{Shape, Type, TypeId, Types};
 use crate::broker::rules::{Overflow, TopicRule, TopicType};
 use crate::broker::trie::Trie;
 use crate::engine::retention::{Keep, Rule};
-use crate::message::filter::Filters;
+use crate::message::filter::{Filter, Filters};
 use crate::message::template::{Template, ValueError};
 use crate::message::topic::Topic;
 
@@ -136,7 +136,7 @@ impl Typed {
         match self.field(kind, field) {
             Some((Role::Publish, topic)) => Payload::Argument(topic.names.argument.as_str().into()),
             Some((Role::PublishMany, topic)) => {
-                Payload::Items(topic.names.arguments.as_str().into())
+                Payload::Argument(topic.names.arguments.as_str().into())
             }
             None if (kind, field) == (OperationType::Mutation, "compact") => {
                 Payload::Argument("snapshot".into())
@@ -168,14 +168,28 @@ impl Typed {
         self.topics.iter().map(|topic| topic.rule.clone()).collect()
     }
 
-    /// What the log keeps of typed topics, where nothing else is said `default`.
-    pub fn retention(&self, default: Keep) -> Vec<Rule> {
-        let rule = |topic: &TypedTopic| Rule {
-            filter: topic.rule.filter.clone(),
-            keep: topic.keep.unwrap_or(default),
-            conflate: topic.rule.overflow == Overflow::Conflate,
+    /// What the log keeps of typed topics. Those that do not say it keep what these rules say of
+    /// their topics, or else `default`.
+    pub fn retention(&self, rules: &[Rule], default: Keep) -> Vec<Rule> {
+        self.topics.iter().flat_map(|topic| topic.retention(rules, default)).collect()
+    }
+}
+
+impl TypedTopic {
+    fn retention(&self, rules: &[Rule], default: Keep) -> Vec<Rule> {
+        let own = |filter: Filter, keep: Keep| Rule {
+            filter,
+            keep,
+            conflate: self.rule.overflow == Overflow::Conflate,
         };
-        self.topics.iter().map(rule).collect()
+        let every = &self.rule.filter;
+        if let Some(keep) = self.keep {
+            return vec![own(every.clone(), keep)];
+        }
+        let said = rules.iter().filter_map(|rule| {
+            every.intersection(&rule.filter).map(|filter| own(filter, rule.keep))
+        });
+        said.chain([own(every.clone(), default)]).collect()
     }
 }
 

@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 
 use super::Fixture;
 use crate::broker::rules::Overflow;
+use crate::engine::retention::{Keep, Rule};
+use crate::graphql::definition::Definition;
 use crate::graphql::limits::Limits;
 use crate::graphql::sdl::model::{
     EntityKey, Enum, EnumValue, Field, Model, Object, Scalar, TypedTopic,
 };
+use crate::message::filter::Filter;
 use crate::message::template::Template;
 
 fn field(name: &str, ty: &str) -> Field {
@@ -194,7 +197,7 @@ fn publishes_are_checked_whole() {
     let many = "mutation($q: [QuoteInput!]!) { publishManyQuote(quotes: $q) { topic } }";
     assert_eq!(
         faults(many, r#"{"q":[{"symbol":"A","bid":1},{"bid":2}]}"#),
-        [r#"["symbol"] is required but was not given"#]
+        [r#"[1,"symbol"] is required but was not given"#]
     );
     let empty = "mutation($r: RoomInput!) { publishRoom(room: $r) { topic } }";
     assert_eq!(
@@ -288,4 +291,29 @@ fn entities_are_the_newest_messages() {
         assert!(sdl.contains(part), "{sdl}");
     }
     assert!(!sdl.contains("_entities") && !sdl.contains("purge"), "{sdl}");
+}
+
+#[test]
+fn what_a_type_does_not_say_of_its_topics_the_configuration_says() {
+    let keep = |last| Keep { last: Some(last), ..Keep::EVERYTHING };
+    let rule = |filter: &str, last, conflate| Rule {
+        filter: Filter::parse(filter).unwrap(),
+        keep: keep(last),
+        conflate,
+    };
+    let mut model = model();
+    let [quote, room, ..] = model.topics.as_mut_slice() else { panic!("topics") };
+    quote.keep = Some(keep(1));
+    room.overflow = Overflow::Conflate;
+    let typed = Definition::new(&model).unwrap().typed;
+    let general =
+        [rule("rooms.a.>", 2, false), rule("quotes.>", 3, false), rule("*.b.>", 4, false)];
+    let expected = [
+        rule("quotes.*", 1, false),
+        rule("rooms.a.*.now", 2, true),
+        rule("rooms.b.*.now", 4, true),
+        rule("rooms.*.*.now", 5, true),
+        rule("beat", 5, false),
+    ];
+    assert_eq!(typed.retention(&general, keep(5)), expected);
 }
