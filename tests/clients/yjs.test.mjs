@@ -13,6 +13,7 @@ import { finallyDo, post, publish, startBroker, until } from "./broker.mjs";
 import { randomFrom, seedOf } from "./chance.mjs";
 import { Editor, Refused, TidingsProvider } from "./editors.mjs";
 import { newClient } from "./fragile.mjs";
+import { startWire } from "./wire.mjs";
 
 const SAMPLES = fileURLToPath(new URL("../../schema/examples", import.meta.url));
 const TOPIC = "docs.minutes";
@@ -268,6 +269,17 @@ test("what is no update is told, and never compacted away", async (t) => {
   await until(isSame([ada, bob]));
   assert.match(String(bob.errors), /is no update of Yjs/);
   assert.equal((await logOf(broker)).messages, messages + 10);
+});
+
+test("a connection on which nobody answers is given up", async (t) => {
+  const broker = await startDocuments(t);
+  const wire = await startWire(t, broker);
+  const ada = open(t, wire, "ada", randomFrom(seedOf(t)), { silenceMs: 150 });
+  await ada.has("synced");
+  wire.silence();
+  ada.type();
+  await ada.has("saved");
+  assert.equal((await logOf(broker)).messages, 1, "it arrived at once, and was sent again");
 });
 
 test("a refusal that is final is told, and ends the attempts", async (t) => {

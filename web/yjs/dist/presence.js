@@ -81,7 +81,10 @@ export class Presence {
         };
         const variables = { topic: this.#topic, state };
         this.#requests.send(UPDATE_PRESENCE, variables)
-            .then(({ updatePresence }) => settled(updatePresence), () => settled(false));
+            .then(({ updatePresence }) => settled(updatePresence), (reason) => {
+            // What is refused for good is not tried again; the next change may be accepted.
+            settled(reason instanceof Refused && !reason.passes);
+        });
     }
     #receive({ kind, member }) {
         // The joiner is among those present: now there is a member whose state can change.

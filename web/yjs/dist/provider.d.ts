@@ -24,6 +24,8 @@ export interface Options {
     presence?: boolean;
     /** Whether to connect at once; true unless given. */
     connect?: boolean;
+    /** A connection that says nothing for so long is given up: 40000 ms. For clients made here. */
+    silenceMs?: number;
     /** What every payload has beside `update`, as the placeholders of a typed topic. */
     fields?: Record<string, unknown>;
     /** Updates of so many milliseconds become one message: 10. */

@@ -33,7 +33,7 @@ export class TidingsProvider extends ObservableV2 {
         this.#joins = options.presence ?? true;
         this.#awarenessMs = options.awarenessMs ?? 100;
         this.#ownsClient = !isClient(server);
-        this.#client = isClient(server) ? server : ownClient(server);
+        this.#client = isClient(server) ? server : ownClient(server, options.silenceMs ?? 40_000);
         this.#replica = new Replica(doc, this, {
             fields: options.fields ?? {},
             outbox: { delayMs: options.mergeMs ?? 10, bytesMax: options.mergeBytes ?? 131_072 },
@@ -139,8 +139,21 @@ export class TidingsProvider extends ObservableV2 {
 function isClient(server) {
     return typeof server === "object" && "subscribe" in server;
 }
-/** A client that leaves coming back to the provider. */
-function ownClient(server) {
+/**
+ * A client that leaves coming back to the provider, and hangs up when nobody is there any more: a
+ * broken network says nothing, so it asks from time to time.
+ */
+function ownClient(server, silenceMs) {
     const options = typeof server === "string" ? { url: server } : server;
-    return createClient({ ...options, lazy: true, retryAttempts: 0 });
+    const keepAlive = silenceMs / 3;
+    const client = createClient({ ...options, lazy: true, retryAttempts: 0, keepAlive });
+    let watch;
+    const heard = () => {
+        clearTimeout(watch);
+        watch = setTimeout(() => client.terminate(), silenceMs);
+    };
+    client.on("connecting", heard);
+    client.on("message", heard);
+    client.on("closed", () => clearTimeout(watch));
+    return client;
 }

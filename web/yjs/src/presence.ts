@@ -117,7 +117,10 @@ export class Presence {
     };
     const variables = { topic: this.#topic, state };
     this.#requests.send<{ updatePresence: boolean }>(UPDATE_PRESENCE, variables)
-      .then(({ updatePresence }) => settled(updatePresence), () => settled(false));
+      .then(({ updatePresence }) => settled(updatePresence), (reason: unknown) => {
+        // What is refused for good is not tried again; the next change may be accepted.
+        settled(reason instanceof Refused && !reason.passes);
+      });
   }
 
   #receive({ kind, member }: PresenceEvent): void {

@@ -31,6 +31,8 @@ export interface Options {
   presence?: boolean;
   /** Whether to connect at once; true unless given. */
   connect?: boolean;
+  /** A connection that says nothing for so long is given up: 40000 ms. For clients made here. */
+  silenceMs?: number;
   /** What every payload has beside `update`, as the placeholders of a typed topic. */
   fields?: Record<string, unknown>;
   /** Updates of so many milliseconds become one message: 10. */
@@ -75,7 +77,7 @@ export class TidingsProvider extends ObservableV2<Events> {
     this.#joins = options.presence ?? true;
     this.#awarenessMs = options.awarenessMs ?? 100;
     this.#ownsClient = !isClient(server);
-    this.#client = isClient(server) ? server : ownClient(server);
+    this.#client = isClient(server) ? server : ownClient(server, options.silenceMs ?? 40_000);
     this.#replica = new Replica(doc, this, {
       fields: options.fields ?? {},
       outbox: { delayMs: options.mergeMs ?? 10, bytesMax: options.mergeBytes ?? 131_072 },
@@ -186,8 +188,21 @@ function isClient(server: Server): server is Client {
   return typeof server === "object" && "subscribe" in server;
 }
 
-/** A client that leaves coming back to the provider. */
-function ownClient(server: string | ClientOptions): Client {
+/**
+ * A client that leaves coming back to the provider, and hangs up when nobody is there any more: a
+ * broken network says nothing, so it asks from time to time.
+ */
+function ownClient(server: string | ClientOptions, silenceMs: number): Client {
   const options = typeof server === "string" ? { url: server } : server;
-  return createClient({ ...options, lazy: true, retryAttempts: 0 });
+  const keepAlive = silenceMs / 3;
+  const client = createClient({ ...options, lazy: true, retryAttempts: 0, keepAlive });
+  let watch: ReturnType<typeof setTimeout> | undefined;
+  const heard = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => client.terminate(), silenceMs);
+  };
+  client.on("connecting", heard);
+  client.on("message", heard);
+  client.on("closed", () => clearTimeout(watch));
+  return client;
 }
