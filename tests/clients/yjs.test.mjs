@@ -196,8 +196,10 @@ test("a broker that lost everything gets it back from its clients, once", async 
   for (const editor of editors) await editor.has("saved");
   await until(isSame(editors));
   const text = editors[0].text.toString();
+  for (const editor of editors) editor.goOffline();
   await broker.kill();
   const next = await startBroker(t, { listen: broker.client });
+  for (const editor of editors) editor.comeBack();
   await until(async () => (await logOf(next))?.messages > 0);
   for (const editor of editors) await editor.has("synced");
   for (const editor of editors) await editor.has("saved");
