@@ -42,7 +42,7 @@ export type TopicsQueryVariables = Exact<{
 }>;
 
 
-export type TopicsQuery = { topics: { nodes: Array<{ name: string, messages: number, bytes: number, subscribers: number, publishedPerSecond: number, deliveredPerSecond: number }>, pageInfo: { hasNextPage: boolean } } };
+export type TopicsQuery = { topics: { nodes: Array<{ name: string, type: string | null, messages: number, bytes: number, subscribers: number, publishedPerSecond: number, deliveredPerSecond: number }>, pageInfo: { hasNextPage: boolean } } };
 
 export const BROKER: TypedDocument<BrokerQuery, BrokerQueryVariables>;
 export const FIGURES: TypedDocument<FiguresSubscription, FiguresSubscriptionVariables>;

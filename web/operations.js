@@ -9,7 +9,7 @@ export const BROKER = `query Broker {
 
 export const TOPICS = `query Topics($match: String!, $first: Int!) {
   topics(match: $match, first: $first) {
-    nodes { name messages bytes subscribers publishedPerSecond deliveredPerSecond }
+    nodes { name type messages bytes subscribers publishedPerSecond deliveredPerSecond }
     pageInfo { hasNextPage }
   }
 }`;

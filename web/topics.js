@@ -14,7 +14,7 @@ const REFRESH_MS = 1_000;
 /**
  * The columns after the name, in order, each with how its figure is written.
  *
- * @type {[Exclude<keyof Topic, "name">, (figure: number) => string][]}
+ * @type {[Exclude<keyof Topic, "name" | "type">, (figure: number) => string][]}
  */
 const COLUMNS = [
   ["publishedPerSecond", rate],
@@ -87,10 +87,12 @@ export function topicsView(client) {
     let row = rows.get(topic.name);
     if (!row) {
       const link = make("a", { href: topicAddress(topic.name), title: topic.name }, topic.name);
-      row = make("tr", {}, make("td", {}, link), ...COLUMNS.map(() => make("td")));
+      const type = make("span", { class: "type" });
+      row = make("tr", {}, make("td", {}, link, type), ...COLUMNS.map(() => make("td")));
       rows.set(topic.name, row);
       mark(topic.name, row);
     }
+    setText(row.cells[0].lastElementChild, topic.type ?? "");
     COLUMNS.forEach(([field, write], index) => {
       const cell = row.cells[index + 1];
       setText(cell, write(topic[field]));

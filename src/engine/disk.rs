@@ -5,6 +5,7 @@
 //! sink once it is on disk. Knows nothing of: other nodes.
 
 mod book;
+mod common;
 mod folder;
 mod inbox;
 mod mark;
@@ -17,7 +18,7 @@ mod view;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,16 +27,15 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use self::book::Book;
+use self::common::Common;
 use self::folder::Folder;
 pub use self::folder::FolderError;
 use self::inbox::{Answer, Inbox, Request};
 use self::mark::Mark;
 use self::plan::Looks;
-use self::read::Reading;
 use self::readers::Readers;
 use self::record::LogRecord;
 use self::store::{Store, StoreError};
-use self::view::View;
 use self::writer::{Chores, Writer, unavailable};
 use super::retention::Retention;
 use super::{Accept, Batch, Bounds, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
@@ -89,21 +89,6 @@ pub struct Disk {
     clock: Clock,
 }
 
-/// What the writer and the readers share.
-struct Common {
-    /// Guards what readers may see, and with it the order in which the sink is called. No file is
-    /// touched under it.
-    view: Mutex<View>,
-    store: store::Shared,
-    folder: Folder,
-    epoch: Epoch,
-    looks: Looks,
-    free_bytes_min: u64,
-    /// Why nothing can be written any more.
-    failure: OnceLock<String>,
-    is_crowded: AtomicBool,
-}
-
 /// Threads that read.
 const READERS: usize = 4;
 /// Topics that a listing looks at before the writer is let in.
@@ -144,6 +129,9 @@ impl Disk {
             free_bytes_min: options.free_bytes_min,
             failure: OnceLock::new(),
             is_crowded: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            commit_micros: AtomicU64::new(0),
         });
         common.look_for_room();
         let inbox = Arc::new(Inbox::new());
@@ -171,14 +159,22 @@ impl Disk {
         sink: Arc<dyn Sink>,
         (topics_max, entries_max): (usize, usize),
     ) -> Result<Arc<Self>, FolderError> {
-        let looks = Looks { topics_max, entries_max, ..Looks::default() };
-        Self::open_with(options, sink, looks)
+        Self::open_with(options, sink, Looks { topics_max, entries_max })
     }
 
     /// True when nothing but the state of the log is on disk.
     #[cfg(test)]
     pub(super) fn is_blank(&self) -> bool {
         self.common.store.is_blank()
+    }
+
+    /// How often the log was written since the start, with how many messages, and how long that
+    /// took.
+    pub fn commits(&self) -> (u64, u64, Duration) {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let common = &self.common;
+        let took = Duration::from_micros(of(&common.commit_micros));
+        (of(&common.commits), of(&common.committed), took)
     }
 
     /// Could a folder be used? Nothing is changed.
@@ -191,13 +187,11 @@ impl Disk {
             return Reply::now(Err(unavailable(failure, false)));
         }
         let (answer, later) = oneshot::channel();
-        match self.inbox.push(request(answer)) {
-            Ok(()) => Reply::Later(later),
-            Err(inbox::Full) => {
-                let reason = "the disk is slower than the publishers".into();
-                Reply::now(Err(unavailable(reason, false)))
-            }
+        if let Err(inbox::Full) = self.inbox.push(request(answer)) {
+            let reason = "the disk is slower than the publishers".into();
+            return Reply::now(Err(unavailable(reason, false)));
         }
+        Reply::Later(later)
     }
 
     /// Has a read done by another thread, once nothing is past its age.
@@ -233,65 +227,6 @@ fn whole(log: LogRecord, acknowledged: u64, options: &Options) -> Result<LogReco
 
 fn damaged(folder: &Path, error: StoreError) -> FolderError {
     FolderError::Damaged { path: folder.display().to_string(), reason: error.0 }
-}
-
-impl Common {
-    fn failure(&self) -> Option<String> {
-        self.failure.get().cloned()
-    }
-
-    /// From now on nothing is written; a start may find the disk well again.
-    fn fail(&self, error: &StoreError) -> String {
-        let failure = self.failure.get_or_init(|| {
-            tracing::error!(
-                "{}: cannot be written: {error}; publishes are refused until a restart",
-                self.folder.name()
-            );
-            "the disk cannot be written".into()
-        });
-        failure.clone()
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.is_crowded.load(Ordering::Relaxed)
-    }
-
-    /// Stops publishes before the disk is full, and lets them in again when there is room.
-    fn look_for_room(&self) {
-        let free = self.folder.free_bytes();
-        let is_crowded = free.is_some_and(|free| free < self.free_bytes_min);
-        if self.is_crowded.swap(is_crowded, Ordering::Relaxed) != is_crowded {
-            let name = self.folder.name();
-            if is_crowded {
-                tracing::error!("{name}: the disk is nearly full; publishes are refused");
-            } else {
-                tracing::info!("{name}: the disk has room again");
-            }
-        }
-    }
-
-    /// Waits until the writer has forgotten what is past its age.
-    fn freshen(&self, inbox: &Inbox, now: Timestamp) {
-        let is_due = self.view.lock().due.is_some_and(|due| due <= now);
-        if !is_due || self.failure.get().is_some() {
-            return;
-        }
-        let (answer, later) = oneshot::channel();
-        if inbox.push(Request::Expire(answer)).is_ok() {
-            // A writer that is gone forgets nothing.
-            let _ = later.blocking_recv();
-        }
-    }
-
-    /// A plan, and the disk of that moment: what the plan finds kept is on it.
-    fn plan(
-        &self,
-        plan: impl FnOnce(&View) -> Result<plan::Plan, Error>,
-    ) -> Result<Reading, Error> {
-        let view = self.view.lock();
-        let plan = plan(&view)?;
-        Ok(Reading { plan, disk: Arc::clone(&view.disk), looks: self.looks })
-    }
 }
 
 impl Engine for Disk {

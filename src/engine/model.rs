@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use self::naive::{Entry, Expected, Naive};
-use self::steps::{BOUNDS, Draw, FILTERS, Step, TOPICS, filters, retention, steps, topic};
+use self::steps::{BOUNDS, Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
 use self::subject::{Kind, Subject};
-use crate::engine::{Accept, Bounds, Engine, Error, Limit, ReadFrom, Reply, Sink};
+use crate::engine::{Accept, Bounds, Error, Limit, ReadFrom, Reply, Sink};
 use crate::message::Message;
-use crate::message::cursor::{Epoch, Sequence};
+use crate::message::cursor::Sequence;
 use crate::message::filter::{Filter, Filters};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
@@ -333,6 +333,19 @@ fn a_message_does_not_stand_for_one_that_was_past_its_age(kind: Kind) {
     assert_eq!(pair.readers[0].start, (6, 0), "the reader was told of a loss");
 }
 
+/// It outlived its time only for what followed it.
+fn a_snapshot_past_its_age_goes_with_what_followed_it(kind: Kind) {
+    let mut pair = Pair::new(kind, 9_000, LOOKS);
+    let old = 5;
+    let compact = Step::Compact { topic: old, at: Guess::Newest, padding: 0 };
+    let fill = [publish(old, 0, 1), compact, Step::Pass(20), publish(old, 5000, 1), Step::Pass(15)];
+    let over = [Step::Totals, publish(0, 5000, 1), Step::Totals];
+    for step in fill.into_iter().chain(over) {
+        pair.step(step);
+    }
+    assert_eq!(pair.naive.kept().count(), 1);
+}
+
 fn it_does_what_the_naive_engine_does(
     kind: Kind,
     memory_bytes: u64,
@@ -373,6 +386,11 @@ macro_rules! beside_the_naive_one {
             #[test]
             fn a_message_does_not_stand_for_one_that_was_past_its_age() {
                 super::a_message_does_not_stand_for_one_that_was_past_its_age($kind);
+            }
+
+            #[test]
+            fn a_snapshot_past_its_age_goes_with_what_followed_it() {
+                super::a_snapshot_past_its_age_goes_with_what_followed_it($kind);
             }
 
             proptest! {

@@ -16,10 +16,8 @@ pub struct Fault {
 pub enum Payload {
     /// What is called `payload`, if anything.
     Named,
-    /// The argument of this name.
+    /// The argument of this name; of a list the items, and paths begin with their indices.
     Argument(Box<str>),
-    /// The items of the argument of this name.
-    Items(Box<str>),
 }
 
 impl Payload {
@@ -33,13 +31,6 @@ impl Payload {
                 path.get(at + 1..)
             }
             Self::Argument(name) => is_key(path.first()?, name).then(|| &path[1..]),
-            Self::Items(name) => {
-                let inside = is_key(path.first()?, name).then(|| &path[1..])?;
-                match inside {
-                    [Segment::Index(_), inside @ ..] => Some(inside),
-                    whole => Some(whole),
-                }
-            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::types::{Shape, Type, TypeId, Types};
 use crate::broker::rules::{Overflow, TopicRule, TopicType};
 use crate::broker::trie::Trie;
 use crate::engine::retention::{Keep, Rule};
-use crate::message::filter::Filters;
+use crate::message::filter::{Filter, Filters};
 use crate::message::template::{Template, ValueError};
 use crate::message::topic::Topic;
 
@@ -74,8 +74,10 @@ pub struct TypedTopic {
 
 /// Keys are remembered longer than their messages, so they are no place for data.
 pub const KEY_BYTES_MAX: usize = 255;
-/// Topics that one subscription may name by lists of values.
+/// Topics that one subscription may name by a list of values.
 const TOPICS_MAX: usize = 1000;
+/// The same by several lists together: a few values would make many topics.
+const COMBINATIONS_MAX: usize = 100;
 
 impl Typed {
     /// The typed topics of a model, whose derived SDL has these types.
@@ -136,7 +138,7 @@ impl Typed {
         match self.field(kind, field) {
             Some((Role::Publish, topic)) => Payload::Argument(topic.names.argument.as_str().into()),
             Some((Role::PublishMany, topic)) => {
-                Payload::Items(topic.names.arguments.as_str().into())
+                Payload::Argument(topic.names.arguments.as_str().into())
             }
             None if (kind, field) == (OperationType::Mutation, "compact") => {
                 Payload::Argument("snapshot".into())
@@ -168,14 +170,28 @@ impl Typed {
         self.topics.iter().map(|topic| topic.rule.clone()).collect()
     }
 
-    /// What the log keeps of typed topics, where nothing else is said `default`.
-    pub fn retention(&self, default: Keep) -> Vec<Rule> {
-        let rule = |topic: &TypedTopic| Rule {
-            filter: topic.rule.filter.clone(),
-            keep: topic.keep.unwrap_or(default),
-            conflate: topic.rule.overflow == Overflow::Conflate,
+    /// What the log keeps of typed topics. Those that do not say it keep what these rules say of
+    /// their topics, or else `default`.
+    pub fn retention(&self, rules: &[Rule], default: Keep) -> Vec<Rule> {
+        self.topics.iter().flat_map(|topic| topic.retention(rules, default)).collect()
+    }
+}
+
+impl TypedTopic {
+    fn retention(&self, rules: &[Rule], default: Keep) -> Vec<Rule> {
+        let own = |filter: Filter, keep: Keep| Rule {
+            filter,
+            keep,
+            conflate: self.rule.overflow == Overflow::Conflate,
         };
-        self.topics.iter().map(rule).collect()
+        let every = &self.rule.filter;
+        if let Some(keep) = self.keep {
+            return vec![own(every.clone(), keep)];
+        }
+        let said = rules.iter().filter_map(|rule| {
+            every.intersection(&rule.filter).map(|filter| own(filter, rule.keep))
+        });
+        said.chain([own(every.clone(), default)]).collect()
     }
 }
 
@@ -269,8 +285,10 @@ impl TypedTopic {
                 values.iter().map(|value| token(Some(value)).ok_or_else(|| no_token(name)));
             choices.push((name, tokens.collect::<Result<_, _>>()?));
         }
-        if count > TOPICS_MAX {
-            let message = format!("these values make {count} topics, over {TOPICS_MAX}");
+        let lists = choices.iter().filter(|(_, values)| values.len() > 1).count();
+        let most = if lists > 1 { COMBINATIONS_MAX } else { TOPICS_MAX };
+        if count > most {
+            let message = format!("these values make {count} topics, over {most}");
             return Err(Error::new(Code::LimitExceeded, message));
         }
         let filters = (0..count).map(|number| {

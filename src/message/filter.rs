@@ -67,6 +67,30 @@ impl Filter {
         }
         names.next().is_none()
     }
+
+    /// The filter of all topics that both match; `None` when there are none.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let (mut ours, mut theirs) = (self.tokens(), other.tokens());
+        let mut common = Vec::new();
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) => return Self::parse(&common.join(".")).ok(),
+                (Some(">"), Some(token)) => {
+                    common.push(token);
+                    common.extend(theirs.by_ref());
+                    return Self::parse(&common.join(".")).ok();
+                }
+                (Some(token), Some(">")) => {
+                    common.push(token);
+                    common.extend(ours.by_ref());
+                    return Self::parse(&common.join(".")).ok();
+                }
+                (Some("*"), Some(token)) | (Some(token), Some("*")) => common.push(token),
+                (Some(token), Some(same)) if token == same => common.push(token),
+                _ => return None,
+            }
+        }
+    }
 }
 
 impl Filters {
@@ -125,7 +149,25 @@ impl fmt::Debug for Filter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn an_intersection_matches_what_both_match(
+            a in "([ab*]\\.){0,3}[ab*>]",
+            b in "([ab*]\\.){0,3}[ab*>]",
+            topic in "([abc]\\.){0,4}[abc]",
+        ) {
+            let (a, b) = (Filter::parse(&a).unwrap(), Filter::parse(&b).unwrap());
+            let topic = Topic::parse(&topic).unwrap();
+            let both = a.intersection(&b);
+            prop_assert_eq!(&both, &b.intersection(&a));
+            let is_matched = both.is_some_and(|both| both.matches(&topic));
+            prop_assert_eq!(is_matched, a.matches(&topic) && b.matches(&topic));
+        }
+    }
 
     #[test]
     fn filters_follow_the_grammar() {

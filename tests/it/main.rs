@@ -31,6 +31,7 @@ mod publish;
 mod reload;
 mod resume;
 mod slow;
+mod snapshots;
 mod sse;
 mod stream_limits;
 mod subscribe;

@@ -68,8 +68,9 @@ pub(super) fn retention(config: &Config, typed: &Typed) -> Retention {
         conflate: rule.overflow == config::Overflow::Conflate,
     };
     let default = keep(config.keep);
-    let rules = typed.retention(default).into_iter().chain(config.topics.iter().map(rule));
-    Retention { rules: rules.collect(), default }
+    let general: Vec<Rule> = config.topics.iter().map(rule).collect();
+    let rules = [typed.retention(&general, default), general].concat();
+    Retention { rules, default }
 }
 
 /// What is kept of all topics together.

@@ -46,14 +46,12 @@ pub(super) struct Looks {
     pub(super) topics_max: usize,
     /// Entries of the log; it returns no more messages than this, whatever its limit.
     pub(super) entries_max: usize,
-    /// Bytes of the log that it goes along.
-    pub(super) bytes_max: usize,
 }
 
 impl Default for Looks {
     /// A read holds one of few threads for some milliseconds.
     fn default() -> Self {
-        Self { topics_max: 512, entries_max: 2048, bytes_max: 8 << 20 }
+        Self { topics_max: 512, entries_max: 2048 }
     }
 }
 

@@ -37,6 +37,9 @@ struct Verdicts<'a> {
     known: FxHashMap<TopicId, Option<Topic>>,
 }
 
+/// Bytes of the log that one read goes along at most.
+const SCANNED_BYTES_MAX: usize = 8 << 20;
+
 type Read<T> = Result<T, StoreError>;
 
 impl Reading {
@@ -165,7 +168,7 @@ impl Reading {
             if self.plan.remains.get(&logged.topic).is_some_and(|&gone| gone >= sequence) {
                 continue;
             }
-            if looks == self.looks.entries_max || bytes >= self.looks.bytes_max {
+            if looks == self.looks.entries_max || bytes >= SCANNED_BYTES_MAX {
                 return Ok((sequence, true));
             }
             looks += 1;

@@ -354,7 +354,9 @@ fn put(bytes: &mut Vec<u8>, number: u64) {
 }
 
 fn put_all(bytes: &mut Vec<u8>, numbers: &[u64]) {
-    numbers.iter().for_each(|&number| put(bytes, number));
+    for &number in numbers {
+        put(bytes, number);
+    }
 }
 
 fn put_time(bytes: &mut Vec<u8>, time: Timestamp) {

@@ -147,11 +147,6 @@ impl Changes {
         self.0.insert((space, key), None);
     }
 
-    /// What a key will hold: `None` where it is not changed.
-    pub(super) fn get(&self, space: Space, key: &Key) -> Option<Option<&[u8]>> {
-        self.0.get(&(space, key.clone())).map(Option::as_deref)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -137,7 +137,9 @@ impl View {
         disk: Snapshot,
     ) {
         self.disk = Arc::new(disk);
-        effects.into_iter().for_each(|effect| self.take(effect));
+        for effect in effects {
+            self.take(effect);
+        }
         for message in messages {
             self.times.note(message.published_at, message.cursor.sequence.0);
         }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::book::{Accepted, Book, Stored, Written};
+use super::common::Common;
 use super::inbox::{Answer, Inbox, Request, Waiting};
 use super::mark::Mark;
 use super::store::{Changes, StoreError};
-use super::{Clock, Common, Sync};
+use super::{Clock, Sync};
 use crate::engine::retention::Retention;
 use crate::engine::{Bounds, Error, Publish, Sink};
 use crate::message::cursor::Sequence;
@@ -38,11 +39,8 @@ pub(super) struct Chores {
     bounds: Option<Bounds>,
     /// Readers that wait until nothing is past its age.
     readers: Vec<Answer<()>>,
-    /// Rules have changed, and topics have yet to follow.
-    is_following: bool,
     is_sweeping: bool,
     is_shrinking: bool,
-    is_clearing: bool,
     /// When the operating system got what the disk does not have yet.
     unsynced: Option<Instant>,
 }
@@ -76,8 +74,6 @@ impl Writer {
     }
 
     fn work(&mut self) {
-        self.chores.is_following = true;
-        self.chores.is_clearing = true;
         self.chores.is_sweeping = true;
         loop {
             let waiting = self.inbox.take(self.patience());
@@ -94,10 +90,9 @@ impl Writer {
     /// How long the writer has nothing to do.
     fn patience(&self) -> Option<Duration> {
         let chores = &self.chores;
-        let is_busy = chores.is_following
-            || chores.is_sweeping
+        let is_busy = chores.is_sweeping
             || chores.is_shrinking
-            || chores.is_clearing
+            || self.book.has_chores()
             || !chores.requests.is_empty()
             || !chores.readers.is_empty();
         if is_busy {
@@ -130,7 +125,7 @@ impl Writer {
         let mut owed = Vec::new();
         let result = self.change(&mut owed).and_then(|()| {
             let Written { changes, effects, messages, totals } = self.book.finish();
-            self.commit(changes)?;
+            self.commit(changes, messages.len())?;
             // The sink is called while the view is locked: who has a message has its place, too.
             let mut view = self.common.view.lock();
             view.apply(effects, &messages, totals, self.common.store.snapshot());
@@ -149,7 +144,9 @@ impl Writer {
             }
             Err(error) => {
                 let failure = self.common.fail(&error);
-                owed.into_iter().for_each(|owed| owed.fail(&failure));
+                for owed in owed {
+                    owed.fail(&failure);
+                }
                 self.refuse_all(&failure);
             }
         }
@@ -158,11 +155,12 @@ impl Writer {
     /// Does as much as fits into one commit.
     fn change(&mut self, owed: &mut Vec<Owed>) -> Stored<()> {
         self.change_rules()?;
-        let chores = &mut self.chores;
         // Rules hold for publishes that came after them.
-        chores.is_following = chores.is_following && !self.book.follow(CHORES_PER_ROUND)?;
-        chores.is_shrinking = chores.is_shrinking && !self.book.shrink(CHORES_PER_ROUND)?;
-        chores.is_clearing = !self.book.clear(CHORES_PER_ROUND)?;
+        self.book.follow(CHORES_PER_ROUND)?;
+        if self.chores.is_shrinking {
+            self.chores.is_shrinking = !self.book.shrink(CHORES_PER_ROUND)?;
+        }
+        self.book.clear(CHORES_PER_ROUND)?;
         self.book.expire(CHORES_PER_ROUND)?;
         let mut messages = 0;
         while messages < ROUND_MESSAGES && self.book.round_bytes() < ROUND_BYTES {
@@ -201,7 +199,6 @@ impl Writer {
                 && self.book.drop_idle(CHORES_PER_ROUND);
             self.chores.is_sweeping = !is_swept;
         }
-        self.chores.is_clearing |= self.book.has_remains();
         Ok(())
     }
 
@@ -213,7 +210,6 @@ impl Writer {
         }
         if let Some(retention) = retention {
             self.book.set_retention(retention);
-            self.chores.is_following = true;
         }
         if let Some(bounds) = bounds {
             self.book.set_bounds(bounds);
@@ -236,12 +232,14 @@ impl Writer {
         self.book.compact(draft, upto.0, &self.common.view)
     }
 
-    fn commit(&mut self, changes: Changes) -> Stored<()> {
+    fn commit(&mut self, changes: Changes, messages: usize) -> Stored<()> {
         if changes.is_empty() {
             return Ok(());
         }
         let is_synced = self.sync == Sync::Always;
+        let began = Instant::now();
         self.common.store.commit(changes, is_synced)?;
+        self.common.note_commit(began.elapsed(), messages);
         if is_synced {
             self.mark.note(self.book.head());
         } else {

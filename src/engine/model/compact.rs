@@ -3,7 +3,7 @@
 use super::naive::Entry;
 use super::steps::Guess;
 use super::{Pair, now};
-use crate::engine::{Engine, Error};
+use crate::engine::Error;
 use crate::message::cursor::Sequence;
 use crate::message::json::Json;
 use crate::message::topic::Topic;

@@ -3,7 +3,7 @@
 use super::naive::{Entry, Fate};
 use super::steps::{Draw, Guess, topic};
 use super::{Pair, now};
-use crate::engine::{Engine, Error, IfLast, Publish};
+use crate::engine::{Error, IfLast, Publish};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::json::Json;
 use crate::message::{Draft, Message, Place, Receipt};

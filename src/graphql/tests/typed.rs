@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 
 use super::Fixture;
 use crate::broker::rules::Overflow;
+use crate::engine::retention::{Keep, Rule};
+use crate::graphql::definition::Definition;
 use crate::graphql::limits::Limits;
 use crate::graphql::sdl::model::{
     EntityKey, Enum, EnumValue, Field, Model, Object, Scalar, TypedTopic,
 };
+use crate::message::filter::Filter;
 use crate::message::template::Template;
 
 fn field(name: &str, ty: &str) -> Field {
@@ -150,6 +153,16 @@ fn both_views_of_a_topic_agree() {
 }
 
 #[test]
+fn whole_numbers_of_any_length_are_ids() {
+    let document = "mutation($q: QuoteInput!) { publishQuote(quote: $q) { topic } }";
+    for (id, is_one) in [("123456789012345678901234567890", true), ("-7", true), ("1.0", false)] {
+        let variables = format!(r#"{{"q":{{"symbol":{id},"bid":1}}}}"#);
+        let answer = fixture().send(&super::request(document, &variables));
+        assert_eq!(answer.contains(&format!(r#""quotes.{id}""#)), is_one, "{answer}");
+    }
+}
+
+#[test]
 fn literals_are_checked_with_their_document() {
     let answer = fixture().ask("mutation { publishBeat(beat: {n: 1.0}) { topic } }");
     assert_eq!(super::refusal(&answer), ["GRAPHQL_VALIDATION_FAILED"]);
@@ -194,7 +207,7 @@ fn publishes_are_checked_whole() {
     let many = "mutation($q: [QuoteInput!]!) { publishManyQuote(quotes: $q) { topic } }";
     assert_eq!(
         faults(many, r#"{"q":[{"symbol":"A","bid":1},{"bid":2}]}"#),
-        [r#"["symbol"] is required but was not given"#]
+        [r#"[1,"symbol"] is required but was not given"#]
     );
     let empty = "mutation($r: RoomInput!) { publishRoom(room: $r) { topic } }";
     assert_eq!(
@@ -254,7 +267,10 @@ fn arguments_name_topics() {
     let document =
         format!("subscription {{ room(house: [{quoted}], number: [{many}]) {{ house }} }}");
     let answer = fixture.ask(&document);
-    assert!(answer.contains("LIMIT_EXCEEDED") && answer.contains("10201 topics"), "{answer}");
+    assert!(
+        answer.contains("LIMIT_EXCEEDED") && answer.contains("10201 topics, over 100"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -288,4 +304,29 @@ fn entities_are_the_newest_messages() {
         assert!(sdl.contains(part), "{sdl}");
     }
     assert!(!sdl.contains("_entities") && !sdl.contains("purge"), "{sdl}");
+}
+
+#[test]
+fn what_a_type_does_not_say_of_its_topics_the_configuration_says() {
+    let keep = |last| Keep { last: Some(last), ..Keep::EVERYTHING };
+    let rule = |filter: &str, last, conflate| Rule {
+        filter: Filter::parse(filter).unwrap(),
+        keep: keep(last),
+        conflate,
+    };
+    let mut model = model();
+    let [quote, room, ..] = model.topics.as_mut_slice() else { panic!("topics") };
+    quote.keep = Some(keep(1));
+    room.overflow = Overflow::Conflate;
+    let typed = Definition::new(&model).unwrap().typed;
+    let general =
+        [rule("rooms.a.>", 2, false), rule("quotes.>", 3, false), rule("*.b.>", 4, false)];
+    let expected = [
+        rule("quotes.*", 1, false),
+        rule("rooms.a.*.now", 2, true),
+        rule("rooms.b.*.now", 4, true),
+        rule("rooms.*.*.now", 5, true),
+        rule("beat", 5, false),
+    ];
+    assert_eq!(typed.retention(&general, keep(5)), expected);
 }

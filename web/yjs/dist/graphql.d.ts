@@ -3,7 +3,7 @@
  * broker, or a connection that was lost before the answer came.
  */
 import type { Client } from "graphql-ws";
-export declare const FOLLOW = "subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {\n  messages(topics: [$topic], after: $after, snapshot: $snapshot) {\n    cursor previous headers payload\n  }\n}";
+export declare const FOLLOW = "subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {\n  messages(topics: [$topic], after: $after, snapshot: $snapshot) {\n    cursor previous snapshot headers payload\n  }\n}";
 export declare const JOIN = "subscription ($topic: String!, $state: JSON) {\n  join(topic: $topic, state: $state) { kind member { connection state } }\n}";
 export declare const TOPIC = "query ($topic: String!) {\n  topic(name: $topic) { last messages bytes }\n}";
 export declare const PUBLISH = "mutation (\n  $topic: String!, $payload: JSON!, $headers: JSON, $id: String, $ifLast: Cursor\n) {\n  publish(topic: $topic, payload: $payload, headers: $headers, id: $id, ifLast: $ifLast) { cursor }\n}";
@@ -12,6 +12,7 @@ export declare const UPDATE_PRESENCE = "mutation ($topic: String!, $state: JSON!
 export interface Message {
     cursor: string;
     previous: string | null;
+    snapshot: boolean;
     headers: Record<string, string> | null;
     payload: unknown;
 }

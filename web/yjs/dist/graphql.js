@@ -4,7 +4,7 @@
  */
 export const FOLLOW = `subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {
   messages(topics: [$topic], after: $after, snapshot: $snapshot) {
-    cursor previous headers payload
+    cursor previous snapshot headers payload
   }
 }`;
 export const JOIN = `subscription ($topic: String!, $state: JSON) {

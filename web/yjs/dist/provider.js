@@ -6,7 +6,7 @@ import { Refused } from "./graphql.js";
 import { Replica } from "./replica.js";
 import { Session } from "./session.js";
 const RETRY_FIRST_MS = 100;
-const RETRY_LONGEST_MS = 10_000;
+const RETRY_LONGEST_MS = 5_000;
 export class TidingsProvider extends ObservableV2 {
     doc;
     topic;
@@ -15,6 +15,7 @@ export class TidingsProvider extends ObservableV2 {
     #ownsClient;
     #ownsAwareness;
     #replica;
+    #joins;
     #awarenessMs;
     #unlisten;
     #session = null;
@@ -28,10 +29,11 @@ export class TidingsProvider extends ObservableV2 {
         this.doc = doc;
         this.topic = topic;
         this.#ownsAwareness = options.awareness === undefined;
-        this.awareness = options.awareness === undefined ? new Awareness(doc) : options.awareness;
+        this.awareness = options.awareness ?? new Awareness(doc);
+        this.#joins = options.presence ?? true;
         this.#awarenessMs = options.awarenessMs ?? 100;
         this.#ownsClient = !isClient(server);
-        this.#client = isClient(server) ? server : ownClient(server);
+        this.#client = isClient(server) ? server : ownClient(server, options.silenceMs ?? 40_000);
         this.#replica = new Replica(doc, this, {
             fields: options.fields ?? {},
             outbox: { delayMs: options.mergeMs ?? 10, bytesMax: options.mergeBytes ?? 131_072 },
@@ -65,7 +67,7 @@ export class TidingsProvider extends ObservableV2 {
         clearTimeout(this.#retry);
         this.#become("connecting");
         const session = new Session(this.#client, this.topic, this.#replica, {
-            awareness: this.awareness,
+            awareness: this.#joins ? this.awareness : null,
             presence: { intervalMs: this.#awarenessMs, origin: this },
             ports: {
                 answered: () => this.#become("connected"),
@@ -98,7 +100,7 @@ export class TidingsProvider extends ObservableV2 {
         this.doc.off("destroy", this.#docDestroyed);
         this.#replica.destroy();
         if (this.#ownsAwareness)
-            this.awareness?.destroy();
+            this.awareness.destroy();
         // It rejects when it was about to connect and could not, which is just as well.
         if (this.#ownsClient)
             Promise.resolve(this.#client.dispose()).catch(() => { });
@@ -137,8 +139,21 @@ export class TidingsProvider extends ObservableV2 {
 function isClient(server) {
     return typeof server === "object" && "subscribe" in server;
 }
-/** A client that leaves coming back to the provider. */
-function ownClient(server) {
+/**
+ * A client that leaves coming back to the provider, and hangs up when nobody is there any more: a
+ * broken network says nothing, so it asks from time to time.
+ */
+function ownClient(server, silenceMs) {
     const options = typeof server === "string" ? { url: server } : server;
-    return createClient({ ...options, lazy: true, retryAttempts: 0 });
+    const keepAlive = silenceMs / 3;
+    const client = createClient({ ...options, lazy: true, retryAttempts: 0, keepAlive });
+    let watch;
+    const heard = () => {
+        clearTimeout(watch);
+        watch = setTimeout(() => client.terminate(), silenceMs);
+    };
+    client.on("connecting", heard);
+    client.on("message", heard);
+    client.on("closed", () => clearTimeout(watch));
+    return client;
 }

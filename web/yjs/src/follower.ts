@@ -87,7 +87,9 @@ export class Follower {
 
   #next(message: Message, isDropped: boolean): void {
     if (this.#isOver) return;
-    if (isDropped || (this.#cursor !== null && message.previous !== this.#cursor)) {
+    // What is read as a whole begins with a snapshot or with the first message of all.
+    const isNext = message.snapshot || message.previous === this.#cursor;
+    if (isDropped || !isNext) {
       if (!this.#isWhole || this.#isCaughtUp) return this.#gap(message.cursor);
       this.#ports.missing(message.cursor);
     }

@@ -7,7 +7,7 @@ import type { Client } from "graphql-ws";
 
 export const FOLLOW = `subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {
   messages(topics: [$topic], after: $after, snapshot: $snapshot) {
-    cursor previous headers payload
+    cursor previous snapshot headers payload
   }
 }`;
 
@@ -36,6 +36,7 @@ export const UPDATE_PRESENCE = `mutation ($topic: String!, $state: JSON!) {
 export interface Message {
   cursor: string;
   previous: string | null;
+  snapshot: boolean;
   headers: Record<string, string> | null;
   payload: unknown;
 }

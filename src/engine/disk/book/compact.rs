@@ -91,7 +91,9 @@ impl Book {
         if covered.len() > CLEARED_AT_ONCE {
             self.round.remains.push(Remains { topic, from, upto: sequence - 1 });
         } else {
-            covered.into_keys().for_each(|covered| self.clear_one(topic, covered));
+            for covered in covered.into_keys() {
+                self.clear_one(topic, covered);
+            }
         }
         self.round.changes.put(Space::Log, key(sequence), encode_message(snapshot, topic));
         self.round.changes.put(Space::Index, index_key(topic, sequence), stub.encode());
@@ -100,15 +102,6 @@ impl Book {
         self.round.effects.push(Effect::Lost(topic, sequence));
         self.note_due(topic);
         Ok(())
-    }
-
-    /// The next message to go may be another one, of another time.
-    fn note_due(&mut self, topic: TopicId) {
-        let shelf = self.shelf_mut(topic);
-        let due = shelf.deadline();
-        let before = std::mem::replace(&mut shelf.due, due);
-        before.map(|time| self.due.remove(&(time, topic)));
-        self.due.extend(due.map(|time| (time, topic)));
     }
 
     /// What the index says of a message after the snapshot, if it is kept.
@@ -123,14 +116,9 @@ impl Book {
 
     fn is_made_of(&self, standing: Standing, draft: &Draft) -> Stored<bool> {
         let place = key(standing.sequence);
-        let stored;
-        let bytes = match self.round.changes.get(Space::Log, &place) {
-            Some(bytes) => bytes,
-            None => {
-                stored = self.store.snapshot().get(Space::Log, &place)?;
-                stored.as_deref()
-            }
-        };
+        let stored = self.store.snapshot().get(Space::Log, &place)?;
+        let mut changed = self.round.changes.between(Space::Log, place.clone(), place);
+        let bytes = changed.next().map_or(stored.as_deref(), |(_, bytes)| bytes);
         let gone = || StoreError(format!("the snapshot of {} is not in the log", draft.topic));
         let logged = Logged::decode(bytes.ok_or_else(gone)?)?;
         let snapshot = logged.message(draft.topic.clone(), self.cursor(standing.sequence))?;

@@ -60,10 +60,7 @@ impl Book {
         self.know_oldest(topic)?;
         let shelf = self.shelf_mut(topic);
         let before = shelf.first();
-        let (sequence, cost, is_replaced) = match shelf.pop() {
-            Some(gone) => gone,
-            None => return Ok(()),
-        };
+        let Some((sequence, cost, is_replaced)) = shelf.pop() else { return Ok(()) };
         self.bytes = self.bytes.saturating_sub(cost);
         self.round.touched.insert(topic);
         self.clear_one(topic, sequence);
@@ -74,6 +71,11 @@ impl Book {
         } else {
             self.lose(topic, sequence);
             self.round.effects.push(Effect::Lost(topic, sequence));
+        }
+        let shelf = self.shelf(topic);
+        if shelf.span.is_none() && shelf.standing.is_some() {
+            // The snapshot is older than what it had to outlive.
+            self.note_due(topic);
         }
         self.list_if_idle(topic);
         Ok(())
@@ -316,9 +318,9 @@ impl Book {
         Ok(true)
     }
 
-    /// Is anything forgotten still on disk?
-    pub(in crate::engine::disk) fn has_remains(&self) -> bool {
-        !self.remains.is_empty() || !self.round.remains.is_empty()
+    /// Is anything forgotten still on disk, or has a topic yet to follow other rules?
+    pub(in crate::engine::disk) fn has_chores(&self) -> bool {
+        !self.remains.is_empty() || !self.following.is_empty()
     }
 
     pub(super) fn clear_one(&mut self, topic: TopicId, sequence: u64) {

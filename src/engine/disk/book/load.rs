@@ -50,7 +50,9 @@ impl Book {
             book.remains = Remains::decode(&bytes)?.into();
         }
         let topics: Vec<TopicId> = book.shelves.keys().copied().collect();
-        topics.into_iter().for_each(|topic| book.list_if_idle(topic));
+        for topic in topics {
+            book.list_if_idle(topic);
+        }
         view.times.note(log.now, log.head);
         view.apply(Vec::new(), &[], book.totals(), snapshot);
         Ok((book, view))

@@ -32,18 +32,24 @@ impl Book {
             if !shelf.terms.conflate {
                 shelf.newest = None;
             }
-            let due = shelf.deadline();
-            let before = std::mem::replace(&mut shelf.due, due);
-            if before != due {
-                before.map(|time| self.due.remove(&(time, topic)));
-                self.due.extend(due.map(|time| (time, topic)));
-            }
+            self.note_due(topic);
             if !self.trim_topic(topic, &mut budget)? {
                 return Ok(false);
             }
             self.following.pop();
         }
         Ok(true)
+    }
+
+    /// Puts the topic where it belongs in the timetable: another message may be the next to go.
+    pub(super) fn note_due(&mut self, topic: TopicId) {
+        let shelf = self.shelf_mut(topic);
+        let due = shelf.deadline();
+        let before = std::mem::replace(&mut shelf.due, due);
+        if before != due {
+            before.map(|time| self.due.remove(&(time, topic)));
+            self.due.extend(due.map(|time| (time, topic)));
+        }
     }
 
     /// For what comes from now on; [`Self::shrink`] brings what is kept under the bounds.
