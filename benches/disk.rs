@@ -98,9 +98,10 @@ fn appends() -> (f64, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let counts: Vec<u32> = runtime.block_on(join_all((0..PUBLISHERS).map(publisher)));
     let rate = f64::from(counts.iter().sum::<u32>()) / began.elapsed().as_secs_f64();
-    let (commits, messages, took) = disk.commits();
-    println!("  of {:?} the store took {took:?} in {commits} commits", began.elapsed());
-    (rate, usize::try_from(messages.div_ceil(commits)).unwrap())
+    let commits = disk.commit_seconds();
+    let count: u64 = commits.buckets.iter().map(|(_, count)| count).sum();
+    println!("  of {:.1?} the store took {:.1} s in {count} commits", began.elapsed(), commits.sum);
+    (rate, usize::try_from(disk.head().0.div_ceil(count)).unwrap())
 }
 
 /// The same bytes in the same batches, straight into the store: messages a second.

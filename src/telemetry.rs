@@ -20,8 +20,9 @@ use tracing_subscriber::{Registry as Spans, reload};
 
 use crate::broker::Broker;
 use crate::broker::report::Stats;
-use crate::broker::stats::{Counters, HistogramSnapshot};
+use crate::broker::stats::Counters;
 use crate::config::{Log, LogFormat};
+use crate::engine::histogram::HistogramSnapshot;
 use crate::server::Exposition;
 
 /// How severe a log line has to be; it can change while lines are written.
@@ -63,7 +64,7 @@ enum Values {
 struct Metrics(Arc<Broker>);
 
 /// Every metric there is.
-const METRICS: [Metric; 18] = [
+const METRICS: [Metric; 19] = [
     Metric {
         name: "tidings_info",
         help: "Version, node and engine, as labels.",
@@ -153,6 +154,11 @@ const METRICS: [Metric; 18] = [
         name: "tidings_kept_bytes",
         help: "Bytes of messages kept.",
         read: |view| Values::Gauge(view.stats.kept_bytes),
+    },
+    Metric {
+        name: "tidings_disk_commit_seconds",
+        help: "Writes to the disk: many publishes share one.",
+        read: |view| Values::Histogram(view.stats.commit_seconds.clone()),
     },
     Metric {
         name: "tidings_publish_seconds",

@@ -5,20 +5,20 @@
 //! sink once it is on disk. Knows nothing of: other nodes.
 
 mod book;
-mod common;
 mod folder;
+mod ground;
 mod inbox;
 mod mark;
-mod plan;
 mod read;
 mod readers;
 mod record;
 mod store;
+mod survey;
 mod view;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,16 +27,17 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use self::book::Book;
-use self::common::Common;
 use self::folder::Folder;
 pub use self::folder::FolderError;
+use self::ground::Ground;
 use self::inbox::{Answer, Inbox, Request};
 use self::mark::Mark;
-use self::plan::Looks;
 use self::readers::Readers;
 use self::record::LogRecord;
 use self::store::{Store, StoreError};
+use self::survey::Looks;
 use self::writer::{Chores, Writer, unavailable};
+use super::histogram::{Histogram, HistogramSnapshot};
 use super::retention::Retention;
 use super::{Accept, Batch, Bounds, Engine, Error, Kept, Limit, Publish, ReadFrom, Reply, Sink};
 use crate::message::cursor::{Epoch, Sequence};
@@ -82,7 +83,7 @@ pub enum Sync {
 
 /// The engine `disk`.
 pub struct Disk {
-    common: Arc<Common>,
+    ground: Arc<Ground>,
     inbox: Arc<Inbox>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
@@ -120,7 +121,7 @@ impl Disk {
         let (book, view) = Book::load(Arc::clone(&store), log, options.retention, options.bounds)
             .map_err(damaged)?;
         mark.note(log.head);
-        let common = Arc::new(Common {
+        let ground = Arc::new(Ground {
             view: Mutex::new(view),
             store,
             folder,
@@ -129,14 +130,12 @@ impl Disk {
             free_bytes_min: options.free_bytes_min,
             failure: OnceLock::new(),
             is_crowded: AtomicBool::new(false),
-            commits: AtomicU64::new(0),
-            committed: AtomicU64::new(0),
-            commit_micros: AtomicU64::new(0),
+            commits: Histogram::default(),
         });
-        common.look_for_room();
+        ground.look_for_room();
         let inbox = Arc::new(Inbox::new());
         let writer = Writer {
-            common: Arc::clone(&common),
+            ground: Arc::clone(&ground),
             inbox: Arc::clone(&inbox),
             book,
             mark,
@@ -149,7 +148,7 @@ impl Disk {
         let readers = Readers::start(READERS).map_err(system)?;
         let thread = std::thread::Builder::new().name("disk-write".into());
         let writer = thread.spawn(move || writer.run()).map_err(system)?;
-        Ok(Arc::new(Self { common, inbox, readers, writer: Some(writer), clock: options.clock }))
+        Ok(Arc::new(Self { ground, inbox, readers, writer: Some(writer), clock: options.clock }))
     }
 
     /// The same, looking at so many topics and entries in one read.
@@ -165,16 +164,7 @@ impl Disk {
     /// True when nothing but the state of the log is on disk.
     #[cfg(test)]
     pub(super) fn is_blank(&self) -> bool {
-        self.common.store.is_blank()
-    }
-
-    /// How often the log was written since the start, with how many messages, and how long that
-    /// took.
-    pub fn commits(&self) -> (u64, u64, Duration) {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let common = &self.common;
-        let took = Duration::from_micros(of(&common.commit_micros));
-        (of(&common.commits), of(&common.committed), took)
+        self.ground.store.is_blank()
     }
 
     /// Could a folder be used? Nothing is changed.
@@ -183,7 +173,7 @@ impl Disk {
     }
 
     fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Reply<T> {
-        if let Some(failure) = self.common.failure() {
+        if let Some(failure) = self.ground.failure() {
             return Reply::now(Err(unavailable(failure, false)));
         }
         let (answer, later) = oneshot::channel();
@@ -197,13 +187,13 @@ impl Disk {
     /// Has a read done by another thread, once nothing is past its age.
     fn read_later<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Common) -> Result<T, Error> + Send + 'static,
+        read: impl FnOnce(&Ground) -> Result<T, Error> + Send + 'static,
     ) -> Reply<T> {
-        let common = Arc::clone(&self.common);
+        let ground = Arc::clone(&self.ground);
         let (inbox, clock) = (Arc::clone(&self.inbox), Arc::clone(&self.clock));
         self.readers.read(move || {
-            common.freshen(&inbox, clock());
-            read(&common)
+            ground.freshen(&inbox, clock());
+            read(&ground)
         })
     }
 }
@@ -235,11 +225,11 @@ impl Engine for Disk {
     }
 
     fn epoch(&self) -> Epoch {
-        self.common.epoch
+        self.ground.epoch
     }
 
     fn head(&self) -> Sequence {
-        Sequence(self.common.view.lock().head)
+        Sequence(self.ground.view.lock().head)
     }
 
     fn append(&self, publish: Publish) -> Reply<Receipt> {
@@ -256,38 +246,39 @@ impl Engine for Disk {
 
     fn read(&self, filters: &Filters, from: ReadFrom, limit: Limit) -> Reply<Batch> {
         let filters = filters.clone();
-        self.read_later(move |common| {
-            let reading = common.plan(|view| view.plan(&filters, from, common.looks))?;
+        self.read_later(move |ground| {
+            let reading = ground.survey(|view| view.survey(&filters, from, ground.looks))?;
             Ok(reading.forward(&filters, limit)?)
         })
     }
 
     fn read_back(&self, filters: &Filters, before: Option<Sequence>, limit: Limit) -> Reply<Batch> {
         let filters = filters.clone();
-        self.read_later(move |common| {
-            let reading = common.plan(|view| Ok(view.plan_back(&filters, before, common.looks)))?;
+        self.read_later(move |ground| {
+            let reading =
+                ground.survey(|view| Ok(view.survey_back(&filters, before, ground.looks)))?;
             Ok(reading.back(&filters, limit)?)
         })
     }
 
     fn before_time(&self, time: Timestamp) -> Reply<Sequence> {
-        self.read_later(move |common| {
-            let marked = common.view.lock().times.before(time);
-            let reading = common.plan(|view| Ok(view.plan_none()))?;
+        self.read_later(move |ground| {
+            let marked = ground.view.lock().times.before(time);
+            let reading = ground.survey(|view| Ok(view.survey_all()))?;
             Ok(Sequence(reading.before_time(time)?.max(marked)))
         })
     }
 
     fn last(&self, filters: &Filters, count: usize, accept: Accept) -> Reply<Batch> {
         let filters = filters.clone();
-        self.read_later(move |common| {
-            let reading = common.plan(|view| Ok(view.plan_last(&filters)))?;
+        self.read_later(move |ground| {
+            let reading = ground.survey(|view| Ok(view.survey_last(&filters)))?;
             Ok(reading.last(count, &accept)?)
         })
     }
 
     fn topics(&self, matching: &Filter, after: Option<&str>, count: usize) -> Vec<Kept> {
-        let mut view = self.common.view.lock();
+        let mut view = self.ground.view.lock();
         let mut found = Vec::new();
         let mut after: Option<Box<str>> = after.map(Into::into);
         loop {
@@ -312,7 +303,7 @@ impl Engine for Disk {
     }
 
     fn topic(&self, topic: &Topic) -> Option<Kept> {
-        let view = self.common.view.lock();
+        let view = self.ground.view.lock();
         view.topics.get(topic).and_then(|shown| view.kept(shown))
     }
 
@@ -338,15 +329,19 @@ impl Engine for Disk {
 
     fn trouble(&self) -> Option<String> {
         let crowded = || "the disk is nearly full".to_owned();
-        self.common.failure().or_else(|| self.common.is_crowded().then(crowded))
+        self.ground.failure().or_else(|| self.ground.is_crowded().then(crowded))
+    }
+
+    fn commit_seconds(&self) -> HistogramSnapshot {
+        self.ground.commits.snapshot()
     }
 
     fn kept_bytes(&self) -> u64 {
-        self.common.view.lock().bytes
+        self.ground.view.lock().bytes
     }
 
     fn kept_topics(&self) -> u64 {
-        self.common.view.lock().filled
+        self.ground.view.lock().filled
     }
 }
 

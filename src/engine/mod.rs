@@ -4,6 +4,7 @@
 //! once, in log order, to the [`Sink`]. Knows nothing of: subscribers, conditions, GraphQL.
 
 pub mod disk;
+pub mod histogram;
 pub mod memory;
 pub mod retention;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::histogram::{Histogram, HistogramSnapshot};
 use self::retention::Retention;
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
@@ -120,6 +122,11 @@ pub trait Engine: Send + Sync + 'static {
     /// refused.
     fn is_full(&self) -> bool {
         false
+    }
+
+    /// How long writes to the disk took, of an engine that has one.
+    fn commit_seconds(&self) -> HistogramSnapshot {
+        Histogram::default().snapshot()
     }
 
     /// Why publishes are refused at present, fit for operators.

@@ -1,4 +1,4 @@
-//! Reading the disk by a plan: along the index of few topics, or along the log itself for many.
+//! Reading the disk by a survey: along the index of few topics, or along the log itself for many.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::plan::{Course, Looks, Plan};
 use super::record::{Logged, TopicId, index_key, key, number};
 use super::store::{Entry, Snapshot, Space, StoreError};
+use super::survey::{Course, Looks, Survey};
 use crate::engine::{Accept, Batch, Limit};
 use crate::message::Message;
 use crate::message::cursor::{Cursor, Sequence};
@@ -17,9 +17,9 @@ use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 
-/// A plan with the disk as it was at that moment.
+/// A survey with the disk as it was at that moment.
 pub(super) struct Reading {
-    pub(super) plan: Plan,
+    pub(super) survey: Survey,
     pub(super) disk: Arc<Snapshot>,
     pub(super) looks: Looks,
 }
@@ -46,18 +46,18 @@ impl Reading {
     /// As [`Engine::read`](crate::engine::Engine::read) says.
     pub(super) fn forward(self, filters: &Filters, limit: Limit) -> Read<Batch> {
         let mut page = Page::new(limit, self.looks);
-        let upto = match &self.plan.courses {
+        let upto = match &self.survey.courses {
             Some(courses) => self.merge(courses, &mut page)?,
             None => self.scan(filters, &mut page)?,
         };
-        let conflated = self.plan.replaced.partition_point(|&place| place <= upto) as u64;
+        let conflated = self.survey.replaced.partition_point(|&place| place <= upto) as u64;
         Ok(self.batch(page.messages, upto, conflated))
     }
 
     /// As [`Engine::read_back`](crate::engine::Engine::read_back) says.
     pub(super) fn back(self, filters: &Filters, limit: Limit) -> Read<Batch> {
         let mut page = Page::new(limit, self.looks);
-        let upto = match &self.plan.courses {
+        let upto = match &self.survey.courses {
             Some(courses) => self.merge_back(courses, &mut page)?,
             None => self.scan_back(filters, &mut page)?,
         };
@@ -67,7 +67,7 @@ impl Reading {
     /// As [`Engine::last`](crate::engine::Engine::last) says.
     pub(super) fn last(self, count: usize, accept: &Accept) -> Read<Batch> {
         let mut messages = Vec::new();
-        for course in self.plan.courses.iter().flatten() {
+        for course in self.survey.courses.iter().flatten() {
             let mut left = count;
             for entry in self.index(course).rev() {
                 if left == 0 {
@@ -81,17 +81,17 @@ impl Reading {
             }
         }
         messages.sort_unstable_by_key(|message| message.cursor.sequence);
-        let upto = self.plan.end;
+        let upto = self.survey.end;
         Ok(self.batch(messages, upto, 0))
     }
 
     /// As [`Engine::before_time`](crate::engine::Engine::before_time) says, from what is kept.
     pub(super) fn before_time(&self, time: Timestamp) -> Read<u64> {
-        let (mut low, mut high) = (0, self.plan.end);
+        let (mut low, mut high) = (0, self.survey.end);
         // All messages kept up to `low` are older; the first kept one after `high` is not.
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.log((middle + 1).max(self.plan.lowest), high).next().transpose()? {
+            match self.log((middle + 1).max(self.survey.lowest), high).next().transpose()? {
                 Some((key, value)) if Logged::decode(&value)?.published_at < time => {
                     low = number(&key)?;
                 }
@@ -117,7 +117,7 @@ impl Reading {
                 None => drop(PeekMut::pop(head)),
             }
         }
-        Ok(self.plan.end)
+        Ok(self.survey.end)
     }
 
     fn merge_back(&self, courses: &[Course], page: &mut Page) -> Read<u64> {
@@ -140,13 +140,13 @@ impl Reading {
     }
 
     fn scan(&self, filters: &Filters, page: &mut Page) -> Read<u64> {
-        let from = (self.plan.after + 1).max(self.plan.lowest);
-        let (upto, is_over) = self.walk(self.log(from, self.plan.end), filters, page)?;
-        Ok(if is_over { upto - 1 } else { self.plan.end })
+        let from = (self.survey.after + 1).max(self.survey.lowest);
+        let (upto, is_over) = self.walk(self.log(from, self.survey.end), filters, page)?;
+        Ok(if is_over { upto - 1 } else { self.survey.end })
     }
 
     fn scan_back(&self, filters: &Filters, page: &mut Page) -> Read<u64> {
-        let entries = self.log(self.plan.lowest, self.plan.end).rev();
+        let entries = self.log(self.survey.lowest, self.survey.end).rev();
         let (upto, is_over) = self.walk(entries, filters, page)?;
         Ok(if is_over { upto + 1 } else { 0 })
     }
@@ -165,7 +165,7 @@ impl Reading {
             let sequence = number(&key)?;
             let logged = Logged::decode(&value)?;
             // What is forgotten but still on disk is no entry of the log any more.
-            if self.plan.remains.get(&logged.topic).is_some_and(|&gone| gone >= sequence) {
+            if self.survey.remains.get(&logged.topic).is_some_and(|&gone| gone >= sequence) {
                 continue;
             }
             if looks == self.looks.entries_max || bytes >= SCANNED_BYTES_MAX {
@@ -183,10 +183,10 @@ impl Reading {
         Ok((0, false))
     }
 
-    /// The index of a topic, within the plan.
+    /// The index of a topic, within the survey.
     fn index(&self, course: &Course) -> impl DoubleEndedIterator<Item = Entry> + use<> {
-        let from = course.span.first.max(self.plan.after + 1);
-        let upto = course.span.last.min(self.plan.end);
+        let from = course.span.first.max(self.survey.after + 1);
+        let upto = course.span.last.min(self.survey.end);
         let (from, upto) = (index_key(course.id, from), index_key(course.id, upto));
         self.disk.between(Space::Index, &from, &upto)
     }
@@ -205,11 +205,11 @@ impl Reading {
     }
 
     fn cursor(&self, sequence: u64) -> Cursor {
-        Cursor { epoch: self.plan.epoch, sequence: Sequence(sequence) }
+        Cursor { epoch: self.survey.epoch, sequence: Sequence(sequence) }
     }
 
     fn batch(&self, messages: Vec<Arc<Message>>, upto: u64, conflated: u64) -> Batch {
-        Batch { messages, upto: Sequence(upto), conflated, moment: self.plan.moment }
+        Batch { messages, upto: Sequence(upto), conflated, moment: self.survey.moment }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::book::{Accepted, Book, Stored, Written};
-use super::common::Common;
+use super::ground::Ground;
 use super::inbox::{Answer, Inbox, Request, Waiting};
 use super::mark::Mark;
 use super::store::{Changes, StoreError};
@@ -19,7 +19,7 @@ use crate::message::{Draft, Receipt};
 
 /// The writer, with everything that only it has.
 pub(super) struct Writer {
-    pub(super) common: Arc<Common>,
+    pub(super) ground: Arc<Ground>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) book: Book,
     pub(super) mark: Mark,
@@ -63,11 +63,11 @@ const CHORES_PER_ROUND: usize = 1024;
 impl Writer {
     /// Works until the inbox is closed and empty.
     pub(super) fn run(mut self) {
-        let (common, inbox) = (Arc::clone(&self.common), Arc::clone(&self.inbox));
+        let (ground, inbox) = (Arc::clone(&self.ground), Arc::clone(&self.inbox));
         let work = AssertUnwindSafe(move || self.work());
         if std::panic::catch_unwind(work).is_err() {
             // Who waits for an answer is told that there will be none.
-            common.fail(&StoreError("the writer stopped by a fault of its own".into()));
+            ground.fail(&StoreError("the writer stopped by a fault of its own".into()));
             inbox.note(|waiting| waiting.is_closed = true);
             drop(inbox.take(None));
         }
@@ -107,7 +107,7 @@ impl Writer {
     fn take(&mut self, waiting: Waiting) {
         let Waiting { requests, retention, bounds, is_swept, .. } = waiting;
         self.chores.requests.extend(requests);
-        if self.common.failure().is_some() {
+        if self.ground.failure().is_some() {
             return;
         }
         self.chores.retention = retention.or(self.chores.retention.take());
@@ -116,19 +116,19 @@ impl Writer {
     }
 
     fn round(&mut self) {
-        if let Some(failure) = self.common.failure() {
+        if let Some(failure) = self.ground.failure() {
             self.refuse_all(&failure);
             return;
         }
         self.book.tick((self.clock)());
-        self.common.look_for_room();
+        self.ground.look_for_room();
         let mut owed = Vec::new();
         let result = self.change(&mut owed).and_then(|()| {
             let Written { changes, effects, messages, totals } = self.book.finish();
-            self.commit(changes, messages.len())?;
+            self.commit(changes)?;
             // The sink is called while the view is locked: who has a message has its place, too.
-            let mut view = self.common.view.lock();
-            view.apply(effects, &messages, totals, self.common.store.snapshot());
+            let mut view = self.ground.view.lock();
+            view.apply(effects, &messages, totals, self.ground.store.snapshot());
             if !messages.is_empty() {
                 self.sink.accepted(&messages);
             }
@@ -143,7 +143,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                let failure = self.common.fail(&error);
+                let failure = self.ground.fail(&error);
                 for owed in owed {
                     owed.fail(&failure);
                 }
@@ -219,27 +219,27 @@ impl Writer {
     }
 
     fn append(&mut self, publish: Publish) -> Stored<Result<Accepted, Error>> {
-        if self.common.is_crowded() {
+        if self.ground.is_crowded() {
             return Ok(Err(unavailable("the disk is nearly full".into(), false)));
         }
         self.book.append(publish)
     }
 
     fn compact(&mut self, draft: Draft, upto: Sequence) -> Stored<Result<Accepted, Error>> {
-        if self.common.is_crowded() {
+        if self.ground.is_crowded() {
             return Ok(Err(unavailable("the disk is nearly full".into(), false)));
         }
-        self.book.compact(draft, upto.0, &self.common.view)
+        self.book.compact(draft, upto.0, &self.ground.view)
     }
 
-    fn commit(&mut self, changes: Changes, messages: usize) -> Stored<()> {
+    fn commit(&mut self, changes: Changes) -> Stored<()> {
         if changes.is_empty() {
             return Ok(());
         }
         let is_synced = self.sync == Sync::Always;
         let began = Instant::now();
-        self.common.store.commit(changes, is_synced)?;
-        self.common.note_commit(began.elapsed(), messages);
+        self.ground.store.commit(changes, is_synced)?;
+        self.ground.commits.observe(began.elapsed(), 1);
         if is_synced {
             self.mark.note(self.book.head());
         } else {
@@ -256,15 +256,15 @@ impl Writer {
             Sync::Never => is_last,
             Sync::Always => false,
         };
-        if !is_due || self.common.failure().is_some() {
+        if !is_due || self.ground.failure().is_some() {
             return;
         }
-        match self.common.store.sync() {
+        match self.ground.store.sync() {
             Ok(()) => {
                 self.mark.note(self.book.head());
                 self.chores.unsynced = None;
             }
-            Err(error) => drop(self.common.fail(&error)),
+            Err(error) => drop(self.ground.fail(&error)),
         }
     }
 

@@ -1,24 +1,24 @@
 //! What the writer and the readers share: the view, the store, and whether it can be written.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::folder::Folder;
 use super::inbox::{Inbox, Request};
-use super::plan::{Looks, Plan};
 use super::read::Reading;
 use super::store::{Shared, StoreError};
+use super::survey::{Looks, Survey};
 use super::view::View;
 use crate::engine::Error;
+use crate::engine::histogram::Histogram;
 use crate::message::cursor::Epoch;
 use crate::message::time::Timestamp;
 
 /// What the writer and the readers share.
-pub(super) struct Common {
+pub(super) struct Ground {
     /// Guards what readers may see, and with it the order in which the sink is called. No file is
     /// touched under it.
     pub(super) view: Mutex<View>,
@@ -30,12 +30,11 @@ pub(super) struct Common {
     /// Why nothing can be written any more.
     pub(super) failure: OnceLock<String>,
     pub(super) is_crowded: AtomicBool,
-    pub(super) commits: AtomicU64,
-    pub(super) committed: AtomicU64,
-    pub(super) commit_micros: AtomicU64,
+    /// How long writes took.
+    pub(super) commits: Histogram,
 }
 
-impl Common {
+impl Ground {
     pub(super) fn failure(&self) -> Option<String> {
         self.failure.get().cloned()
     }
@@ -70,13 +69,6 @@ impl Common {
         }
     }
 
-    pub(super) fn note_commit(&self, took: Duration, messages: usize) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        self.committed.fetch_add(messages as u64, Ordering::Relaxed);
-        self.commit_micros.fetch_add(micros, Ordering::Relaxed);
-    }
-
     /// Waits until the writer has forgotten what is past its age.
     pub(super) fn freshen(&self, inbox: &Inbox, now: Timestamp) {
         let is_due = self.view.lock().due.is_some_and(|due| due <= now);
@@ -90,13 +82,13 @@ impl Common {
         }
     }
 
-    /// A plan, and the disk of that moment: what the plan finds kept is on it.
-    pub(super) fn plan(
+    /// A survey, and the disk of that moment: what the survey finds kept is on it.
+    pub(super) fn survey(
         &self,
-        plan: impl FnOnce(&View) -> Result<Plan, Error>,
+        survey: impl FnOnce(&View) -> Result<Survey, Error>,
     ) -> Result<Reading, Error> {
         let view = self.view.lock();
-        let plan = plan(&view)?;
-        Ok(Reading { plan, disk: Arc::clone(&view.disk), looks: self.looks })
+        let survey = survey(&view)?;
+        Ok(Reading { survey, disk: Arc::clone(&view.disk), looks: self.looks })
     }
 }

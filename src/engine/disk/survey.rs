@@ -15,7 +15,7 @@ use crate::message::topic::Topic;
 
 /// A read, as the log was when it began.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Survey {
     pub(super) epoch: Epoch,
     pub(super) after: u64,
     /// The last place to look at.
@@ -57,12 +57,12 @@ impl Default for Looks {
 
 impl View {
     /// A read forward, as [`Engine::read`](crate::engine::Engine::read) says.
-    pub(super) fn plan(
+    pub(super) fn survey(
         &self,
         filters: &Filters,
         from: ReadFrom,
         looks: Looks,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Survey, Error> {
         let start = match from {
             ReadFrom::Snapshot if self.has_stale(filters, looks) => {
                 let lost = self.topics.tree.lost(filters, Start { after: 0, moment: 0 });
@@ -81,9 +81,9 @@ impl View {
             return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
         }
         let entries = self.head - start.after;
-        let mut plan = self.plan_any(filters, (start.after, self.head), entries, looks);
-        self.find_replaced(filters, start, looks, &mut plan);
-        Ok(plan)
+        let mut survey = self.survey_any(filters, (start.after, self.head), entries, looks);
+        self.find_replaced(filters, start, looks, &mut survey);
+        Ok(survey)
     }
 
     /// Has a matching topic lost messages after its snapshot? Also true where there are too many
@@ -98,35 +98,35 @@ impl View {
     }
 
     /// A read back from before a place; `None` is the newest.
-    pub(super) fn plan_back(
+    pub(super) fn survey_back(
         &self,
         filters: &Filters,
         before: Option<Sequence>,
         looks: Looks,
-    ) -> Plan {
+    ) -> Survey {
         let before = before.map_or(self.head + 1, |before| before.0);
         let end = self.head.min(before.saturating_sub(1));
-        self.plan_any(filters, (0, end), before, looks)
+        self.survey_any(filters, (0, end), before, looks)
     }
 
     /// The newest messages of all topics that match, however many there are.
-    pub(super) fn plan_last(&self, filters: &Filters) -> Plan {
+    pub(super) fn survey_last(&self, filters: &Filters) -> Survey {
         let looks = Looks { topics_max: usize::MAX, ..Looks::default() };
-        self.plan_any(filters, (0, self.head), u64::MAX, looks)
+        self.survey_any(filters, (0, self.head), u64::MAX, looks)
     }
 
     /// A look at the whole log.
-    pub(super) fn plan_none(&self) -> Plan {
-        self.plan_of(None, 0, self.head)
+    pub(super) fn survey_all(&self) -> Survey {
+        self.survey_of(None, 0, self.head)
     }
 
-    fn plan_any(
+    fn survey_any(
         &self,
         filters: &Filters,
         (after, end): (u64, u64),
         entries: u64,
         looks: Looks,
-    ) -> Plan {
+    ) -> Survey {
         // It is not worth while to look at more topics than there are entries to come.
         let entries = usize::try_from(entries).unwrap_or(usize::MAX);
         let slots = self.topics.matching(filters, looks.topics_max.min(entries));
@@ -135,11 +135,11 @@ impl View {
             let span = shown.span.filter(|span| span.last > after && span.first <= end)?;
             Some(Course { id: shown.id, topic: shown.topic.clone(), span })
         };
-        self.plan_of(slots.map(|slots| slots.iter().filter_map(course).collect()), after, end)
+        self.survey_of(slots.map(|slots| slots.iter().filter_map(course).collect()), after, end)
     }
 
-    fn plan_of(&self, courses: Option<Vec<Course>>, after: u64, end: u64) -> Plan {
-        Plan {
+    fn survey_of(&self, courses: Option<Vec<Course>>, after: u64, end: u64) -> Survey {
+        Survey {
             epoch: self.epoch,
             after,
             end,
@@ -153,7 +153,7 @@ impl View {
 
     /// Finds what the reader misses because newer messages stand for it, and ends the read early
     /// where that is much.
-    fn find_replaced(&self, filters: &Filters, start: Start, looks: Looks, plan: &mut Plan) {
+    fn find_replaced(&self, filters: &Filters, start: Start, looks: Looks, survey: &mut Survey) {
         let mut verdicts: FxHashMap<Slot, bool> = FxHashMap::default();
         let mut matches = |slot: Slot| {
             let verdict = || filters.matches(&self.topics[slot].topic);
@@ -161,11 +161,11 @@ impl View {
         };
         for (seen, (sequence, replaced)) in self.replaced_after(start.after).enumerate() {
             if seen == looks.entries_max {
-                plan.end = plan.end.min(sequence - 1);
+                survey.end = survey.end.min(sequence - 1);
                 return;
             }
             if replaced.moment > start.moment && matches(replaced.slot) {
-                plan.replaced.push(sequence);
+                survey.replaced.push(sequence);
             }
         }
     }
