@@ -1,112 +1,38 @@
 /** @tidings/yjs: documents that many people edit at once, through whatever befalls them. */
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import * as Y from "yjs";
 import { finallyDo, post, publish, startBroker, until } from "./broker.mjs";
 import { randomFrom, seedOf } from "./chance.mjs";
-import { Editor, Refused, TidingsProvider } from "./editors.mjs";
+import {
+  SIMULATED, SNAPSHOT_MESSAGES, TOPIC, assertAgreed, assertNothingLost, edit, isSame, isTold, logOf,
+  open, startDocuments,
+} from "./documents.mjs";
+import { Refused, TidingsProvider } from "./editors.mjs";
 import { newClient } from "./fragile.mjs";
 import { startWire } from "./wire.mjs";
 
 const SAMPLES = fileURLToPath(new URL("../../schema/examples", import.meta.url));
-const TOPIC = "docs.minutes";
 const EDITORS = 50;
 const ROUNDS = 40;
-/** Far less than what is written, so that nothing of the beginning is there without snapshots. */
-const KEPT_MESSAGES = 400;
-const SNAPSHOT_MESSAGES = 60;
-
-/** A broker that keeps few messages of a document, of any age. */
-async function startDocuments(t, ...flags) {
-  const folder = await mkdtemp(path.join(tmpdir(), "tidings-yjs-"));
-  finallyDo(t, () => rm(folder, { recursive: true }), { last: true });
-  const config = path.join(folder, "tidings.toml");
-  await writeFile(config, `[[topics]]\nmatch = "docs.>"\nkeep = {last = ${KEPT_MESSAGES}}\n`);
-  return startBroker(t, { flags: ["--config", config, ...flags] });
-}
-
-function open(t, broker, name, random, options, topic = TOPIC) {
-  const editor = new Editor(name, broker.ws, topic, random, options);
-  finallyDo(t, () => editor.close());
-  return editor;
-}
-
-/** What an editor does when it is its turn: mostly it writes. */
-const ACTIONS = [
-  ...Array(24).fill("type"), ...Array(12).fill("delete"), ...Array(4).fill("point"),
-  "cut", "cut", "goOffline", "restart", "crash",
-];
-
-function act(editor, random) {
-  if (!editor.isOnline && random.below(4) === 0) return editor.comeBack();
-  editor[random.pick(ACTIONS)]();
-}
-
-/** Who is where, by each of them. */
-function awarenessOf(editor) {
-  const states = [...editor.awareness.getStates()];
-  return states.map(([client, { name }]) => `${client} ${name}`).sort();
-}
-
-const isTold = (editors) => {
-  const there = editors.map(({ doc, name }) => `${doc.clientID} ${name}`).sort().join();
-  return () => editors.every((editor) => awarenessOf(editor).join() === there);
-};
-
-const isSame = (editors) => () => {
-  const [first, ...rest] = editors.map(({ text }) => text.toString());
-  return rest.every((text) => text === first);
-};
-
-async function logOf(broker, topic = TOPIC) {
-  const query = `{ topic(name: "${topic}") { messages bytes } }`;
-  return (await post(broker, { query })).body.data.topic;
-}
-
-function assertNothingLost(editors, everSaved) {
-  for (const { list, name } of editors) {
-    const words = list.toArray();
-    assert.equal(new Set(words).size, words.length, `${name} has a word twice`);
-    const there = new Set(words);
-    const lost = everSaved.filter((word) => !there.has(word));
-    assert.deepEqual(lost, [], `${name} lacks words that were saved`);
-  }
-}
 
 test("fifty editors, disconnected at random, end with the same text", async (t) => {
   const random = randomFrom(seedOf(t));
   const broker = await startDocuments(t);
-  const options = { snapshotMessages: SNAPSHOT_MESSAGES, awarenessMs: 5, mergeMs: 1 };
-  const join = (index) => open(t, broker, `e${index}`, random, options);
-  const editors = Array.from({ length: EDITORS / 2 }, (_, index) => join(index));
+  const join = (name) => open(t, broker, name, random, SIMULATED);
+  const editors = Array.from({ length: EDITORS / 2 }, (_, index) => join(`e${index}`));
   let peak = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    if (editors.length < EDITORS) editors.push(join(editors.length));
-    for (let turn = 0; turn < EDITORS; turn += 1) act(random.pick(editors), random);
-    const waited = Array.from({ length: 5 }, () => random.pick(editors));
-    for (const editor of waited) if (editor.isOnline) await editor.has("saved");
+  await edit(editors, random, { rounds: ROUNDS, turns: EDITORS }, async () => {
+    if (editors.length < EDITORS) editors.push(join(`e${editors.length}`));
     peak = Math.max(peak, (await logOf(broker)).messages);
-  }
-  for (const editor of editors) if (!editor.isOnline) editor.comeBack();
-  for (const editor of editors) await editor.has("saved");
-  await until(isSame(editors));
-  await until(isTold(editors));
-  const saved = editors.flatMap((editor) => editor.saved);
-  assertNothingLost(editors, saved);
+  });
+  const result = await assertAgreed(editors);
   const log = await logOf(broker);
-  t.diagnostic(`${saved.length} words saved, ${editors[0].text.length} characters, log `
-    + `${log.messages} messages (${peak} at most), ${log.bytes} bytes`);
-  const errors = editors.flatMap((editor) => editor.errors.map(String));
-  assert.deepEqual([...new Set(errors)], []);
+  t.diagnostic(`${result}, log ${log.messages} messages (${peak} at most), ${log.bytes} bytes`);
   assert.ok(peak <= 3 * SNAPSHOT_MESSAGES, `${peak} messages were kept`);
-  const late = open(t, broker, "late", random, options);
+  const late = join("late");
   await late.has("synced");
   assert.equal(late.text.toString(), editors[0].text.toString());
   await until(isTold([...editors, late]));
