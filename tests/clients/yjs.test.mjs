@@ -199,6 +199,22 @@ test("what is no update is told, and never compacted away", async (t) => {
   assert.equal((await logOf(broker)).messages, messages + 10);
 });
 
+test("what is too long is told, and the rest goes on", async (t) => {
+  const { ada, bob } = await startPair(t);
+  for (const length of [300_000, 2_000_000]) {
+    const refused = new Promise((resolve) => ada.provider.once("error", resolve));
+    ada.text.insert(0, "x".repeat(length));
+    assert.equal((await refused).code, "PAYLOAD_TOO_LARGE");
+    assert.equal(ada.provider.saved, false);
+    bob.type();
+    await bob.has("saved");
+    await until(() => ada.list.length === bob.list.length);
+    ada.crash();
+    await ada.has("synced");
+  }
+  assert.equal(ada.text.toString(), bob.text.toString());
+});
+
 test("a connection on which nobody answers is given up", async (t) => {
   const broker = await startDocuments(t);
   const wire = await startWire(t, broker);

@@ -12,6 +12,7 @@ export const JOIN = `subscription ($topic: String!, $state: JSON) {
 }`;
 export const TOPIC = `query ($topic: String!) {
   topic(name: $topic) { last messages bytes }
+  broker { limits }
 }`;
 export const PUBLISH = `mutation (
   $topic: String!, $payload: JSON!, $headers: JSON, $id: String, $ifLast: Cursor
@@ -24,7 +25,7 @@ export const COMPACT = `mutation ($topic: String!, $upTo: Cursor!, $snapshot: JS
 export const UPDATE_PRESENCE = `mutation ($topic: String!, $state: JSON!) {
   updatePresence(topic: $topic, state: $state)
 }`;
-/** The broker said no. */
+/** The broker said no, or would. */
 export class Refused extends Error {
     name = "Refused";
     /** As in the broker's table of errors; empty for a document that its schema does not know. */

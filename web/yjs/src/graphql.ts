@@ -17,6 +17,7 @@ export const JOIN = `subscription ($topic: String!, $state: JSON) {
 
 export const TOPIC = `query ($topic: String!) {
   topic(name: $topic) { last messages bytes }
+  broker { limits }
 }`;
 
 export const PUBLISH = `mutation (
@@ -47,7 +48,13 @@ export interface TopicReport {
   bytes: number;
 }
 
-/** The broker said no. */
+/** What the broker says of a topic, and of itself. */
+export interface TopicAnswer {
+  topic: TopicReport | null;
+  broker: { limits: { payload_bytes?: number; message_bytes?: number } };
+}
+
+/** The broker said no, or would. */
 export class Refused extends Error {
   override readonly name = "Refused";
   /** As in the broker's table of errors; empty for a document that its schema does not know. */
