@@ -72,6 +72,8 @@ pub(super) struct Fault {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct FaultExtensions {
     code: Option<String>,
+    /// Of a position that is lost: from where on nothing is.
+    earliest: Option<String>,
     /// Of a payload, where it has several.
     #[serde(default)]
     faults: Vec<PayloadFault>,
@@ -166,13 +168,18 @@ impl Client {
         operation: &Operation<'_, V>,
     ) -> Result<Box<RawValue>, Error> {
         self.start(id, operation).await?;
-        let mut data = None;
+        let mut answer = None;
         loop {
             match self.next().await? {
-                Event::Next { result, .. } if result.errors.is_empty() => data = result.data,
-                Event::Next { result: Outcome { errors, .. }, .. }
-                | Event::Refused { errors, .. } => return Err(Error::Refused(errors)),
+                Event::Next { result: Outcome { data, errors, .. }, .. } => {
+                    answer = Some((data, errors));
+                }
+                Event::Refused { errors, .. } => return Err(Error::Refused(errors)),
                 Event::Complete => {
+                    let (data, errors) = answer.unwrap_or_default();
+                    if !errors.is_empty() {
+                        return Err(Error::Refused(errors));
+                    }
                     return data.ok_or_else(|| Error::Protocol("a result without data".into()));
                 }
                 Event::Position(_) => {}
@@ -266,6 +273,11 @@ impl Fault {
     /// The code that programs go by.
     pub(super) fn code(&self) -> Option<&str> {
         self.extensions.code.as_deref()
+    }
+
+    /// The oldest position that resumes without loss, where the broker names one.
+    pub(super) fn earliest(&self) -> Option<&str> {
+        self.extensions.earliest.as_deref()
     }
 }
 

@@ -7,7 +7,9 @@ mod address;
 mod bench;
 mod check;
 mod client;
+mod export;
 mod folder;
+mod import;
 mod output;
 mod publish;
 mod schema;
@@ -42,6 +44,8 @@ enum Command {
     Pub(publish::Arguments),
     Sub(subscribe::Arguments),
     Topics(topics::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Bench(Box<bench::Arguments>),
     Schema(schema::Arguments),
     #[command(name = bench::ceiling::COMMAND, hide = true)]
@@ -78,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_seen_enough() => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
             if text.starts_with(REPORT) {
@@ -98,6 +103,8 @@ fn execute(arguments: CommandLine) -> Result<(), Error> {
         Some(Command::Pub(arguments)) => in_runtime(publish::run(arguments)),
         Some(Command::Sub(arguments)) => in_runtime(subscribe::run(arguments)),
         Some(Command::Topics(arguments)) => in_runtime(topics::run(arguments)),
+        Some(Command::Export(arguments)) => in_runtime(export::run(arguments)),
+        Some(Command::Import(arguments)) => in_runtime(import::run(arguments)),
         Some(Command::Bench(arguments)) => in_runtime(bench::run(*arguments)),
         Some(Command::Schema(arguments)) => schema::run(&arguments),
         Some(Command::BenchCeiling(arguments)) => bench::ceiling::serve(&arguments),
@@ -112,12 +119,13 @@ fn in_runtime(command: impl Future<Output = Result<(), Error>>) -> Result<(), Er
 }
 
 impl Error {
+    /// Who closes our output has seen enough: `tidings export … | head -1`.
+    fn is_seen_enough(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
-            // Who closes our output has seen enough: `tidings sub … | head -1`.
-            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                ExitCode::SUCCESS
-            }
             Self::Config(faults) if faults.are_usage() => ExitCode::from(2),
             Self::Usage(_) => ExitCode::from(2),
             Self::Config(_) | Self::Client(_) | Self::Output(_) | Self::Failed(_) => {

@@ -232,7 +232,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tries until the broker is there again, less and less often.
-async fn reconnect(address: &Address) -> Result<(Client, Option<String>), Error> {
+pub(super) async fn reconnect(address: &Address) -> Result<(Client, Option<String>), Error> {
     let mut pause = FIRST_PAUSE;
     loop {
         tokio::time::sleep(jittered(pause)).await;
@@ -258,7 +258,7 @@ fn or_lost(error: client::Error) -> Result<End, Error> {
 }
 
 /// Is it worth to come back?
-fn may_pass(error: &client::Error) -> bool {
+pub(super) fn may_pass(error: &client::Error) -> bool {
     match error {
         client::Error::Closed { code, .. } => match CloseCode::from_number(*code) {
             // Nothing more comes; and the token that was refused is the only one there is.

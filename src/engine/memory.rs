@@ -51,7 +51,8 @@ pub struct Options {
 pub struct Memory {
     /// Guards the whole log: its order, rings, indexes and counts, and with them the order in which
     /// the sink is called. Nothing that waits is done under it, and nothing of more than some
-    /// hundred microseconds: reads and sweeps let others in between.
+    /// hundred microseconds: reads and sweeps let others in between. A purge or a compaction takes
+    /// as long as what it forgets, for it is one step.
     state: Mutex<State>,
     epoch: Epoch,
     clock: Clock,

@@ -61,8 +61,8 @@ pub trait Engine: Send + Sync + 'static {
     /// may have, forgotten a message is [`Error::Expired`]; any other is [`Error::NotOfTopic`].
     ///
     /// While a topic keeps messages after its snapshot, [`Keep`](retention::Keep) speaks of those
-    /// alone, and they go before the snapshot does, also by [`purge`](Self::purge) and
-    /// [`Bounds`]. A snapshot that is all that a topic keeps goes by age, by `last: 0`, by purge and by
+    /// alone, and they go before the snapshot does, also by [`purge`](Self::purge) and [`Bounds`].
+    /// A snapshot that is all that a topic keeps goes by age, by `last: 0`, by purge and by
     /// [`Bounds`], but not by the topic's bytes.
     fn compact(&self, snapshot: Draft, upto: Sequence) -> Reply<Receipt>;
 
@@ -166,7 +166,8 @@ pub enum ReadFrom {
     Snapshot,
     /// After this place.
     After(Sequence),
-    /// Where a read from [`ReadFrom::Earliest`] or [`ReadFrom::Snapshot`] stopped: only what was lost since then is missed.
+    /// Where a read from [`ReadFrom::Earliest`] or [`ReadFrom::Snapshot`] stopped: only what was
+    /// lost since then is missed.
     Rest {
         /// The place.
         after: Sequence,

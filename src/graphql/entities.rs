@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::Served;
 use super::arguments::Arguments;
 use super::error::{Code, Error, Segment};
+use super::filter;
 use super::input::{Coercion, Source, Value};
 use super::node::{Node, Outcome};
 use super::raw;
@@ -89,11 +90,14 @@ fn entity(reference: &Value<'_>, served: &Served) -> Result<Entity, Error> {
     let arguments = Arguments::of_object(&Value::Object(values.clone()));
     let filters = topic.exact(&arguments)?;
     let test = |(name, value): &(&str, Value<'_>)| {
+        let path = vec![(*name).into()];
+        if *value == Value::Null {
+            return filter::null_at(&path);
+        }
         let mut text = String::new();
         raw::write_value(value, &mut text);
-        let value = Json::from_made(text).to_value();
-        let pointer = Pointer::of([*name]);
-        Expression::Test(Test { pointer, comparison: Comparison::Eq(value) })
+        let comparison = Comparison::Eq(Json::from_made(text).to_value());
+        Expression::Test(Test { pointer: Pointer::of(path), comparison })
     };
     // A key may have more fields than the topic's name does.
     let condition = Condition::new(Expression::All(values.iter().map(test).collect()));

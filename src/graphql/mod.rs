@@ -36,6 +36,7 @@ pub mod variables;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -44,6 +45,7 @@ use async_graphql::parser::types::OperationType;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 
 use crate::broker::Broker;
 use crate::broker::admission::Client;
@@ -79,6 +81,11 @@ pub struct Options {
 /// The schema that a broker serves; another may take its place while it does.
 pub struct Schema {
     served: ArcSwap<Served>,
+    /// The newest generation whose types the broker knows as well.
+    settled: AtomicU64,
+    /// Held while another definition takes the place of one, until the broker knows its types:
+    /// what is started by the new one meanwhile waits. Nothing is awaited under it.
+    replacing: Mutex<()>,
     persisted: Persisted,
     services: Arc<Services>,
 }
@@ -168,16 +175,25 @@ impl Schema {
         let limits = ArcSwap::from_pointee(options.shown_limits.clone());
         Arc::new(Self {
             served: ArcSwap::from_pointee(Served::new(definition, options, 0)),
+            settled: AtomicU64::new(0),
+            replacing: Mutex::default(),
             persisted: Persisted::new(options.persisted_bytes),
             services: Arc::new(Services { broker, directory, limits }),
         })
     }
 
     /// Serves another definition from now on. Operations that have been started go on as they are.
-    pub fn replace(&self, definition: Definition, options: &Options) {
+    /// None is started by the new one before `follow`, which is to tell the broker its types, has
+    /// come back: a subscription could be sent what fits only the types of before.
+    pub fn replace(&self, definition: Definition, options: &Options, follow: impl FnOnce()) {
+        let replacing = self.replacing.lock();
         self.services.limits.store(Arc::new(options.shown_limits.clone()));
         let generation = self.generation() + 1;
-        self.served.store(Arc::new(Served::new(definition, options, generation)));
+        let old = self.served.swap(Arc::new(Served::new(definition, options, generation)));
+        follow();
+        self.settled.store(generation, Ordering::Release);
+        drop(replacing);
+        drop(old);
     }
 
     /// The SDL served.
@@ -209,6 +225,9 @@ impl Schema {
         since: Instant,
     ) -> Result<Started, Vec<Error>> {
         let served = self.served.load();
+        if self.settled.load(Ordering::Acquire) < served.generation {
+            drop(self.replacing.lock());
+        }
         let document = self.document(&served, request)?;
         let operation = document.operation(request.operation_name.as_deref()).map_err(one)?;
         let types = &served.types;

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::select::{Selected, Selection};
+use super::select::Selected;
 use super::typed::TypedTopic;
 use super::types::{Kind, Scalar, Shape as TypeShape, Type, TypeId, Types};
 use crate::plan::Uses;
@@ -19,15 +19,21 @@ pub fn shape(types: &Types, root: TypeId) -> Shape {
     Shape::new(objects, root)
 }
 
-/// What a subscription to a typed topic relies on: its selection, and the fields it tests.
+/// What a subscription to a typed topic relies on: its selection, the fields that it tests, and
+/// those of which it names values.
 pub fn uses(
     types: &Types,
     topic: &TypedTopic,
-    selection: &Selection,
+    subscription: &Selected,
     tested: &[(TypeId, Box<str>)],
 ) -> Uses {
     let mut fields: Vec<(Box<str>, Box<str>)> = Vec::new();
-    selected(types, topic.object, selection, &mut fields);
+    selected(types, topic.object, &subscription.selection, &mut fields);
+    for name in topic.template.placeholders() {
+        if subscription.arguments.iter().any(|(argument, _)| **argument == *name) {
+            relied_on(types, topic.object, name, &mut fields);
+        }
+    }
     for (object, field) in tested {
         relied_on(types, *object, field, &mut fields);
     }

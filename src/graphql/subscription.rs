@@ -69,7 +69,7 @@ pub fn typed_plan(
     let (filters, pace) = (topic.filters(arguments)?, compile::pace(arguments)?);
     let (select, tested) = compile::typed_select(types, topic, filters, arguments)?;
     let projection = Arc::new(compile::typed_result(field, caller.resume));
-    let uses = || Arc::new(shapes::uses(types, topic, &field.selection, &tested));
+    let uses = || Arc::new(shapes::uses(types, topic, field, &tested));
     // Of one document there are many subscriptions, and most of them have the same fields.
     let uses = if tested.is_empty() { field.uses.get_or_init(uses).clone() } else { uses() };
     Ok(Plan { select, projection, position, pace, uses: Some(uses) })

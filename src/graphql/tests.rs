@@ -94,12 +94,7 @@ impl Fixture {
         };
         let engine = Memory::new(memory, base.feeds.clone());
         let broker = Arc::new(Broker::new(engine, base, options, Timestamp::from_micros(0)));
-        let options = Options {
-            limits,
-            documents_bytes: 1 << 26,
-            persisted_bytes: 1 << 20,
-            shown_limits: Json::parse(r#"{"query_depth":12}"#).unwrap(),
-        };
+        let options = Options { limits, ..self::options() };
         let schema = Schema::new(broker, Arc::new(OneConnection), definition, &options);
         let caller = Caller {
             connection: "c1".into(),
@@ -151,6 +146,15 @@ impl Fixture {
             let result = self.send(&request(document, &variables));
             assert!(!result.contains("errors"), "{result}");
         }
+    }
+}
+
+fn options() -> Options {
+    Options {
+        limits: Limits { depth: 12, complexity: 1000, aliases: 100 },
+        documents_bytes: 1 << 26,
+        persisted_bytes: 1 << 20,
+        shown_limits: Json::parse(r#"{"query_depth":12}"#).unwrap(),
     }
 }
 

@@ -30,6 +30,11 @@ impl Broker {
         Self::start_with(&["--listen", "127.0.0.1:0", "--schema", schema])
     }
 
+    /// With a setting of what topics keep.
+    pub(crate) fn start_keeping(setting: &str) -> Self {
+        Self::start_with(&["--listen", "127.0.0.1:0", "--set", setting])
+    }
+
     fn start_with(arguments: &[&str]) -> Self {
         let fixed = ["serve", "--admin-listen", "127.0.0.1:0", "--log", "warn"];
         let drain = ["--set", "limits.drain_timeout=100ms"];

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod broker;
+mod transfer;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

@@ -76,6 +76,7 @@ macro_rules! promised_by {
                 ids_outlive_what_a_snapshot_replaced
                 limits_forget_what_follows_before_the_snapshot
                 a_snapshot_alone_is_kept_as_long_as_its_message
+                a_snapshot_outlives_its_age_only_for_what_follows_it
                 bounds_of_all_topics_hold_with_snapshots
                 snapshots_of_conflating_topics
                 readers_in_the_middle_lose_nothing

@@ -101,9 +101,8 @@ impl<'a> Running<'a> {
         let retention = options::retention(config, &definition.typed);
         let rules = options::broker(config, &definition.typed, broker.node().clone());
         // First what validates, then what delivers: no subscription gets what it did not ask for,
-        // because shards look at the schema before they deliver.
-        schema.replace(definition, &options::graphql(config));
-        broker.set_options(rules);
+        // because shards look at the schema before they deliver, and new ones wait for both.
+        schema.replace(definition, &options::graphql(config), || broker.set_options(rules));
         broker.set_retention(retention);
         broker.set_bounds(options::bounds(config));
         let follow = self.handle.shards().follow(options::connection(config));

@@ -1,8 +1,6 @@
 //! Other rules and bounds for a log that is in use: it follows them topic by topic, so that
 //! publishers are let in between.
 
-use std::mem;
-
 use super::state::State;
 use super::topics::Slot;
 use crate::engine::Bounds;
@@ -43,14 +41,8 @@ impl State {
     }
 
     fn set_terms(&mut self, slot: Slot, terms: Terms) {
-        let ring = &mut self.topics[slot];
-        ring.terms = terms;
-        let due = ring.deadline();
-        let before = mem::replace(&mut ring.due, due);
-        if before != due {
-            before.map(|time| self.due.remove(&(time, slot)));
-            self.due.extend(due.map(|time| (time, slot)));
-        }
+        self.topics[slot].terms = terms;
+        self.note_due(slot);
     }
 
     /// For what comes from now on; [`Self::shrink`] brings what is kept under the bounds.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use self::naive::{Entry, Expected, Naive};
-use self::steps::{BOUNDS, Draw, FILTERS, Step, TOPICS, filters, retention, steps, topic};
+use self::steps::{BOUNDS, Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
 use super::read::Looks;
 use super::{Memory, Options};
 use crate::engine::{Accept, Bounds, Engine, Error, Limit, ReadFrom, Reply, Sink};
@@ -318,6 +318,20 @@ fn a_message_does_not_stand_for_one_that_was_past_its_age() {
         pair.step(step);
     }
     assert_eq!(pair.readers[0].start, (6, 0), "the reader was told of a loss");
+}
+
+/// It outlived its time only for what followed it.
+#[test]
+fn a_snapshot_past_its_age_goes_with_what_followed_it() {
+    let mut pair = Pair::new(9_000, Looks::default());
+    let old = 5;
+    let compact = Step::Compact { topic: old, at: Guess::Newest, padding: 0 };
+    let fill = [publish(old, 0, 1), compact, Step::Pass(20), publish(old, 5000, 1), Step::Pass(15)];
+    let over = [Step::Totals, publish(0, 5000, 1), Step::Totals];
+    for step in fill.into_iter().chain(over) {
+        pair.step(step);
+    }
+    assert_eq!(pair.naive.kept().count(), 1);
 }
 
 proptest! {

@@ -199,6 +199,10 @@ impl Ring {
         self.oldest().filter(|oldest| oldest.snapshot)
     }
 
+    pub(super) fn is_snapshot_alone(&self) -> bool {
+        self.messages.len() == 1 && self.snapshot().is_some()
+    }
+
     pub(super) fn newest(&self) -> Option<&Arc<Message>> {
         self.messages.back()
     }

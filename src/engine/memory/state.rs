@@ -1,6 +1,7 @@
 //! What the log's lock guards, and everything that changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::Arc;
 
 use super::Options;
@@ -245,6 +246,20 @@ impl State {
         if self.topics[slot].is_empty() {
             self.filled -= 1;
             self.list_if_idle(slot);
+        } else if self.topics[slot].is_snapshot_alone() {
+            // It is older than what it had to outlive.
+            self.note_due(slot);
+        }
+    }
+
+    /// Puts the topic where it belongs in the timetable.
+    pub(super) fn note_due(&mut self, slot: Slot) {
+        let ring = &mut self.topics[slot];
+        let due = ring.deadline();
+        let before = mem::replace(&mut ring.due, due);
+        if before != due {
+            before.map(|time| self.due.remove(&(time, slot)));
+            self.due.extend(due.map(|time| (time, slot)));
         }
     }
 

@@ -1,6 +1,10 @@
 //! What of a schema may change under a live subscription.
 
-use super::Fixture;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Fixture, Request, Started, options, request};
 use crate::graphql::definition::Definition;
 use crate::graphql::limits::Limits;
 use crate::graphql::sdl;
@@ -44,6 +48,13 @@ fn a_name_that_stays_may_name_something_else() {
         ("{ price }", scalar, "enum Price { LOW }", "`Price` is no longer a scalar in the schema"),
         ("{ legs { side } }", one_of, any, "`Side` is no longer an enum in the schema"),
         ("{ legs { side } }", "side: Side }", "side: Int }", "`Leg.side` is no longer `Side`"),
+        (
+            "(symbol: 7) { side }",
+            "symbol: ID!",
+            "symbol: Int!",
+            "`Quote.symbol` is no longer `ID!`",
+        ),
+        ("{ side }", "symbol: ID!", "symbol: Int!", ""),
         ("{ symbol _message { payload } }", scalar, object, ""),
         ("{ side }", scalar, object, ""),
         ("{ side }", "BUY SELL", "SELL HOLD", ""),
@@ -53,4 +64,25 @@ fn a_name_that_stays_may_name_something_else() {
         let is_expected = found.starts_with(expected) && found.is_empty() == expected.is_empty();
         assert!(is_expected, "{selection}: {is}: {found}");
     }
+}
+
+#[test]
+fn nothing_starts_before_the_broker_knows_the_types() {
+    let fixture = Fixture::of(&model(SDL), Limits { depth: 12, complexity: 1000, aliases: 100 });
+    let (schema, caller) = (fixture.schema.clone(), fixture.caller.clone());
+    let (started, has_started) = mpsc::sync_channel(1);
+    let start = move || {
+        let text = request("subscription { quote { size } }", "{}");
+        let plan = schema.start(&Request::parse(&text).unwrap(), &caller, Instant::now());
+        started.send(matches!(plan, Started::Subscribe(..))).unwrap();
+    };
+    let newer = Definition::new(&model(&SDL.replace("price: Price", "size: Int"))).unwrap();
+    let follow = || {
+        thread::spawn(start);
+        // Long enough for what does not wait, and no matter where nobody does.
+        let early = has_started.recv_timeout(Duration::from_millis(100));
+        assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+    };
+    fixture.schema.replace(newer, &options(), follow);
+    assert_eq!(has_started.recv(), Ok(true));
 }

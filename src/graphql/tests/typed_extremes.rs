@@ -8,7 +8,7 @@ use crate::graphql::sdl;
 use crate::graphql::sdl::source::Source;
 
 const SDL: &str = r#"
-type Tree @topic(name: "trees.{id}") {
+type Tree @topic(name: "trees.{id}") @key(fields: "id n") {
   id: ID!
   n: Int
   colour: Colour
@@ -166,4 +166,21 @@ fn a_topic_has_one_spelling() {
     let expected =
         r#"must be "B", because the topic is `trees.B`; these values belong to `trees.A`"#;
     assert_eq!(publish("trees.B", r#"{"id":"A"}"#), expected);
+}
+
+#[test]
+fn a_key_that_is_null_is_that_of_a_missing_field() {
+    let fixture = fixture();
+    let entity = |payload: &str, n: &str| {
+        published(&fixture, payload);
+        let document = r"query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
+        let reference = format!(r#"{{"r":[{{"__typename":"Tree","id":"t","n":{n}}}]}}"#);
+        let answer = fixture.send(&request(document, &reference));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        answer["data"]["_entities"][0]["__typename"] == "Tree"
+    };
+    assert!(!entity(r#"{"id":"t"}"#, "1"));
+    assert!(entity(r#"{"id":"t"}"#, "null"));
+    assert!(entity(r#"{"id":"t","n":null}"#, "null"));
+    assert!(!entity(r#"{"id":"u","n":null}"#, "0"));
 }

@@ -161,6 +161,21 @@ pub(super) fn a_snapshot_alone_is_kept_as_long_as_its_message(subject: &Subject)
     assert!(subject.engine.topic(&topic("a")).is_none());
 }
 
+pub(super) fn a_snapshot_outlives_its_age_only_for_what_follows_it(subject: &Subject) {
+    let place = subject.publish("short.a", 0).cursor.sequence;
+    subject.compact("short.a", 100, place).unwrap();
+    (subject.pass)(3 * SHORT / 4);
+    subject.publish("short.a", 1);
+    (subject.pass)(SHORT / 2);
+    subject.engine.sweep();
+    assert_eq!(subject.everything(&["short.a"]), [100, 1]);
+    let default = Keep { age: Some(SHORT), bytes: Some(1), ..Keep::EVERYTHING };
+    subject.engine.set_retention(Retention { rules: Vec::new(), default });
+    subject.engine.sweep();
+    assert!(subject.engine.topic(&topic("short.a")).is_none());
+    assert_eq!(subject.engine.kept_bytes(), 0);
+}
+
 pub(super) fn bounds_of_all_topics_hold_with_snapshots(subject: &Subject) {
     for name in ["a", "b", "c"] {
         let newest = *subject.fill(name, 0..10).last().unwrap();

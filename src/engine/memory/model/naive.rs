@@ -48,6 +48,7 @@ pub(super) struct Naive {
     pub(super) floor: u64,
     pub(super) retention: Retention,
     pub(super) bounds: Bounds,
+    now: Timestamp,
     uses: Vec<Use>,
     remembered: Vec<(Topic, u64)>,
 }
@@ -67,6 +68,7 @@ impl Naive {
             floor: 0,
             retention,
             bounds,
+            now: Timestamp::from_micros(i64::MIN),
             uses: Vec::new(),
             remembered: Vec::new(),
         }
@@ -137,6 +139,11 @@ impl Naive {
 
     fn trim_all(&mut self) {
         while self.bytes() > self.bounds.memory_bytes {
+            // A snapshot may be past its age once it is alone.
+            self.expire(self.now);
+            if self.bytes() <= self.bounds.memory_bytes {
+                break;
+            }
             let topic = self.kept().next().unwrap().topic.clone();
             self.forget_next(&topic);
         }
@@ -166,6 +173,7 @@ impl Naive {
     }
 
     pub(super) fn expire(&mut self, now: Timestamp) {
+        self.now = now;
         let topics: BTreeSet<Topic> = self.kept().map(|entry| entry.topic.clone()).collect();
         for topic in topics {
             let keep = self.retention.terms(&topic).keep;
