@@ -158,7 +158,7 @@ test("what a log has lost is told, and comes back with the next snapshot", async
 
 test("documents share a client, and a typed topic checks what they publish", async (t) => {
   const broker = await startBroker(t, { flags: ["--schema", SAMPLES] });
-  const { client } = newClient(broker.ws);
+  const { client, cut } = newClient(broker.ws);
   finallyDo(t, () => client.dispose());
   const open = (document, fields = { document }) => {
     const doc = new Y.Doc();
@@ -174,8 +174,11 @@ test("documents share a client, and a typed topic checks what they publish", asy
   await Promise.all([first.has("saved"), second.has("saved")]);
   assert.equal((await refused).code, "BAD_PAYLOAD");
   assert.equal(wrong.provider.saved, false);
+  cut();
+  for (const { doc } of [first, second]) doc.getText("text").insert(0, "The ");
+  await Promise.all([first.has("saved"), second.has("saved")]);
   first.provider.destroy();
-  second.doc.getText("text").insert(7, " of Monday");
+  second.doc.getText("text").insert(11, " of Monday");
   await second.has("saved");
   const query = `{ documentUpdate(document: "second") { document update } }`;
   const { body } = await post(broker, { query });
@@ -183,7 +186,7 @@ test("documents share a client, and a typed topic checks what they publish", asy
   const copy = new Y.Doc();
   Y.applyUpdate(copy, Y.encodeStateAsUpdate(second.doc));
   Y.applyUpdate(copy, Buffer.from(body.data.documentUpdate.update, "base64"));
-  assert.equal(copy.getText("text").toString(), "Minutes of Monday");
+  assert.equal(copy.getText("text").toString(), "The Minutes of Monday");
 });
 
 test("who says nothing for long is still there", async (t) => {
@@ -209,6 +212,18 @@ test("what is no update is told, and never compacted away", async (t) => {
   await until(isSame([ada, bob]));
   assert.match(String(bob.errors), /is no update of Yjs/);
   assert.equal((await logOf(broker)).messages, messages + 10);
+});
+
+test("what breaks in the application is told, and the document goes on", async (t) => {
+  const { ada, bob } = await startPair(t);
+  ada.text.observe(() => {
+    throw new Error("a bug");
+  });
+  bob.type();
+  await bob.has("saved");
+  await until(isSame([ada, bob]));
+  assert.deepEqual(ada.errors.map(String), ["Error: a bug"]);
+  assert.equal(ada.provider.status, "connected");
 });
 
 test("what is too long is told, and the rest goes on", async (t) => {

@@ -55,6 +55,8 @@ export declare class Lost extends Error {
     /** Whether the same client may connect again with what it has. */
     get passes(): boolean;
 }
+/** The close code for a token that is not good, or not any more. */
+export declare const FORBIDDEN = 4403;
 export interface Results<Data> {
     next(data: Data, extensions: Record<string, unknown>): void;
     /** The operation is over; nothing follows. */

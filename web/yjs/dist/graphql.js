@@ -64,9 +64,11 @@ export class Lost extends Error {
         return this.code === undefined || !FINAL_CODES.has(this.code);
     }
 }
+/** The close code for a token that is not good, or not any more. */
+export const FORBIDDEN = 4403;
 /** Close codes after which trying again would end the same way. */
 const FINAL_CODES = new Set([
-    1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4406, 4409, 4429,
+    1002, 1003, 1007, 1008, 1009, 4400, 4401, FORBIDDEN, 4406, 4409, 4429,
 ]);
 /** Starts an operation, and gives the function that stops it; then nothing follows either. */
 export function start(client, query, variables, results) {

@@ -99,15 +99,17 @@ export class Session {
         this.#replica.publish().then(() => {
             this.#isPublishing = true;
             this.#received.clear();
+            this.#options.ports.settled();
         }, (reason) => this.#publishFailed(reason));
     }
     #publishFailed(reason) {
         if (this.#isOver)
             return;
-        if (reason instanceof Lost || (reason instanceof Refused && reason.passes))
-            this.#end(reason);
-        else
-            this.#options.ports.failed(reason);
+        if (reason instanceof Lost || (reason instanceof Refused && reason.passes)) {
+            return this.#end(reason);
+        }
+        this.#options.ports.settled();
+        this.#options.ports.failed(reason);
     }
     #presenceEnded(reason) {
         this.#presence = null;

@@ -101,9 +101,12 @@ export class Lost extends Error {
   }
 }
 
+/** The close code for a token that is not good, or not any more. */
+export const FORBIDDEN = 4403;
+
 /** Close codes after which trying again would end the same way. */
 const FINAL_CODES = new Set([
-  1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4406, 4409, 4429,
+  1002, 1003, 1007, 1008, 1009, 4400, 4401, FORBIDDEN, 4406, 4409, 4429,
 ]);
 
 export interface Results<Data> {

@@ -21,6 +21,8 @@ export interface SessionLink {
 export interface SessionPorts {
   answered(): void;
   caughtUp(): void;
+  /** What is written here is published, or refused for good. */
+  settled(): void;
   /** Something does not work, and the session goes on without it. */
   failed(reason: Error): void;
   ended(reason: Refused | Lost | Gap): void;
@@ -138,6 +140,7 @@ export class Session implements SessionLink {
       () => {
         this.#isPublishing = true;
         this.#received.clear();
+        this.#options.ports.settled();
       },
       (reason: unknown) => this.#publishFailed(reason),
     );
@@ -145,8 +148,11 @@ export class Session implements SessionLink {
 
   #publishFailed(reason: unknown): void {
     if (this.#isOver) return;
-    if (reason instanceof Lost || (reason instanceof Refused && reason.passes)) this.#end(reason);
-    else this.#options.ports.failed(reason as Error);
+    if (reason instanceof Lost || (reason instanceof Refused && reason.passes)) {
+      return this.#end(reason);
+    }
+    this.#options.ports.settled();
+    this.#options.ports.failed(reason as Error);
   }
 
   #presenceEnded(reason: Refused | Lost): void {
