@@ -158,7 +158,7 @@ impl Source {
 
     /// Declarations of TypeScript come out of compilers.
     fn written_by_hand(&self) -> bool {
-        let is_declaration = self.stem().ends_with(".d");
+        let is_declaration = self.stem().split('.').next_back() == Some("d");
         !is_declaration && WRITTEN_BY_HAND.iter().any(|extension| self.is(extension))
     }
 

@@ -1,112 +1,38 @@
 /** @tidings/yjs: documents that many people edit at once, through whatever befalls them. */
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import * as Y from "yjs";
 import { finallyDo, post, publish, startBroker, until } from "./broker.mjs";
 import { randomFrom, seedOf } from "./chance.mjs";
-import { Editor, Refused, TidingsProvider } from "./editors.mjs";
+import {
+  SIMULATED, SNAPSHOT_MESSAGES, TOPIC, assertAgreed, assertNothingLost, edit, isSame, isTold, logOf,
+  open, startDocuments,
+} from "./documents.mjs";
+import { Refused, TidingsProvider } from "./editors.mjs";
 import { newClient } from "./fragile.mjs";
 import { startWire } from "./wire.mjs";
 
 const SAMPLES = fileURLToPath(new URL("../../schema/examples", import.meta.url));
-const TOPIC = "docs.minutes";
 const EDITORS = 50;
 const ROUNDS = 40;
-/** Far less than what is written, so that nothing of the beginning is there without snapshots. */
-const KEPT_MESSAGES = 400;
-const SNAPSHOT_MESSAGES = 60;
-
-/** A broker that keeps few messages of a document, of any age. */
-async function startDocuments(t, ...flags) {
-  const folder = await mkdtemp(path.join(tmpdir(), "tidings-yjs-"));
-  finallyDo(t, () => rm(folder, { recursive: true }), { last: true });
-  const config = path.join(folder, "tidings.toml");
-  await writeFile(config, `[[topics]]\nmatch = "docs.>"\nkeep = {last = ${KEPT_MESSAGES}}\n`);
-  return startBroker(t, { flags: ["--config", config, ...flags] });
-}
-
-function open(t, broker, name, random, options, topic = TOPIC) {
-  const editor = new Editor(name, broker.ws, topic, random, options);
-  finallyDo(t, () => editor.close());
-  return editor;
-}
-
-/** What an editor does when it is its turn: mostly it writes. */
-const ACTIONS = [
-  ...Array(24).fill("type"), ...Array(12).fill("delete"), ...Array(4).fill("point"),
-  "cut", "cut", "goOffline", "restart", "crash",
-];
-
-function act(editor, random) {
-  if (!editor.isOnline && random.below(4) === 0) return editor.comeBack();
-  editor[random.pick(ACTIONS)]();
-}
-
-/** Who is where, by each of them. */
-function awarenessOf(editor) {
-  const states = [...editor.awareness.getStates()];
-  return states.map(([client, { name }]) => `${client} ${name}`).sort();
-}
-
-const isTold = (editors) => {
-  const there = editors.map(({ doc, name }) => `${doc.clientID} ${name}`).sort().join();
-  return () => editors.every((editor) => awarenessOf(editor).join() === there);
-};
-
-const isSame = (editors) => () => {
-  const [first, ...rest] = editors.map(({ text }) => text.toString());
-  return rest.every((text) => text === first);
-};
-
-async function logOf(broker, topic = TOPIC) {
-  const query = `{ topic(name: "${topic}") { messages bytes } }`;
-  return (await post(broker, { query })).body.data.topic;
-}
-
-function assertNothingLost(editors, everSaved) {
-  for (const { list, name } of editors) {
-    const words = list.toArray();
-    assert.equal(new Set(words).size, words.length, `${name} has a word twice`);
-    const there = new Set(words);
-    const lost = everSaved.filter((word) => !there.has(word));
-    assert.deepEqual(lost, [], `${name} lacks words that were saved`);
-  }
-}
 
 test("fifty editors, disconnected at random, end with the same text", async (t) => {
   const random = randomFrom(seedOf(t));
   const broker = await startDocuments(t);
-  const options = { snapshotMessages: SNAPSHOT_MESSAGES, awarenessMs: 5, mergeMs: 1 };
-  const join = (index) => open(t, broker, `e${index}`, random, options);
-  const editors = Array.from({ length: EDITORS / 2 }, (_, index) => join(index));
+  const join = (name) => open(t, broker, name, random, SIMULATED);
+  const editors = Array.from({ length: EDITORS / 2 }, (_, index) => join(`e${index}`));
   let peak = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    if (editors.length < EDITORS) editors.push(join(editors.length));
-    for (let turn = 0; turn < EDITORS; turn += 1) act(random.pick(editors), random);
-    const waited = Array.from({ length: 5 }, () => random.pick(editors));
-    for (const editor of waited) if (editor.isOnline) await editor.has("saved");
+  await edit(editors, random, { rounds: ROUNDS, turns: EDITORS }, async () => {
+    if (editors.length < EDITORS) editors.push(join(`e${editors.length}`));
     peak = Math.max(peak, (await logOf(broker)).messages);
-  }
-  for (const editor of editors) if (!editor.isOnline) editor.comeBack();
-  for (const editor of editors) await editor.has("saved");
-  await until(isSame(editors));
-  await until(isTold(editors));
-  const saved = editors.flatMap((editor) => editor.saved);
-  assertNothingLost(editors, saved);
+  });
+  const result = await assertAgreed(editors);
   const log = await logOf(broker);
-  t.diagnostic(`${saved.length} words saved, ${editors[0].text.length} characters, log `
-    + `${log.messages} messages (${peak} at most), ${log.bytes} bytes`);
-  const errors = editors.flatMap((editor) => editor.errors.map(String));
-  assert.deepEqual([...new Set(errors)], []);
-  assert.ok(peak <= 3 * SNAPSHOT_MESSAGES, `${peak} messages were kept`);
-  const late = open(t, broker, "late", random, options);
+  t.diagnostic(`${result}, log ${log.messages} messages (${peak} at most), ${log.bytes} bytes`);
+  assert.ok(peak <= 4 * SNAPSHOT_MESSAGES, `${peak} messages were kept`);
+  const late = join("late");
   await late.has("synced");
   assert.equal(late.text.toString(), editors[0].text.toString());
   await until(isTold([...editors, late]));
@@ -232,7 +158,7 @@ test("what a log has lost is told, and comes back with the next snapshot", async
 
 test("documents share a client, and a typed topic checks what they publish", async (t) => {
   const broker = await startBroker(t, { flags: ["--schema", SAMPLES] });
-  const { client } = newClient(broker.ws);
+  const { client, cut } = newClient(broker.ws);
   finallyDo(t, () => client.dispose());
   const open = (document, fields = { document }) => {
     const doc = new Y.Doc();
@@ -248,8 +174,11 @@ test("documents share a client, and a typed topic checks what they publish", asy
   await Promise.all([first.has("saved"), second.has("saved")]);
   assert.equal((await refused).code, "BAD_PAYLOAD");
   assert.equal(wrong.provider.saved, false);
+  cut();
+  for (const { doc } of [first, second]) doc.getText("text").insert(0, "The ");
+  await Promise.all([first.has("saved"), second.has("saved")]);
   first.provider.destroy();
-  second.doc.getText("text").insert(7, " of Monday");
+  second.doc.getText("text").insert(11, " of Monday");
   await second.has("saved");
   const query = `{ documentUpdate(document: "second") { document update } }`;
   const { body } = await post(broker, { query });
@@ -257,7 +186,19 @@ test("documents share a client, and a typed topic checks what they publish", asy
   const copy = new Y.Doc();
   Y.applyUpdate(copy, Y.encodeStateAsUpdate(second.doc));
   Y.applyUpdate(copy, Buffer.from(body.data.documentUpdate.update, "base64"));
-  assert.equal(copy.getText("text").toString(), "Minutes of Monday");
+  assert.equal(copy.getText("text").toString(), "The Minutes of Monday");
+});
+
+test("who says nothing for long is still there", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const { ada, bob } = await startPair(t);
+  await until(isTold([ada, bob]));
+  const meta = ada.awareness.meta.get(bob.doc.clientID);
+  // Awareness forgets who was not heard of for 30 s.
+  const longAgo = Date.now() - 25_000;
+  meta.lastUpdated = longAgo;
+  t.mock.timers.tick(10_000);
+  assert.ok(meta.lastUpdated > longAgo, "the broker would have said that bob left");
 });
 
 test("what is no update is told, and never compacted away", async (t) => {
@@ -271,6 +212,34 @@ test("what is no update is told, and never compacted away", async (t) => {
   await until(isSame([ada, bob]));
   assert.match(String(bob.errors), /is no update of Yjs/);
   assert.equal((await logOf(broker)).messages, messages + 10);
+});
+
+test("what breaks in the application is told, and the document goes on", async (t) => {
+  const { ada, bob } = await startPair(t);
+  ada.text.observe(() => {
+    throw new Error("a bug");
+  });
+  bob.type();
+  await bob.has("saved");
+  await until(isSame([ada, bob]));
+  assert.deepEqual(ada.errors.map(String), ["Error: a bug"]);
+  assert.equal(ada.provider.status, "connected");
+});
+
+test("what is too long is told, and the rest goes on", async (t) => {
+  const { ada, bob } = await startPair(t);
+  for (const length of [300_000, 2_000_000]) {
+    const refused = new Promise((resolve) => ada.provider.once("error", resolve));
+    ada.text.insert(0, "x".repeat(length));
+    assert.equal((await refused).code, "PAYLOAD_TOO_LARGE");
+    assert.equal(ada.provider.saved, false);
+    bob.type();
+    await bob.has("saved");
+    await until(() => ada.list.length === bob.list.length);
+    ada.crash();
+    await ada.has("synced");
+  }
+  assert.equal(ada.text.toString(), bob.text.toString());
 });
 
 test("a connection on which nobody answers is given up", async (t) => {

@@ -46,15 +46,16 @@ export class Follower {
     }
     #ask() {
         const asked = (this.#asked += 1);
-        this.#requests.send(TOPIC, { topic: this.#topic }).then(({ topic }) => {
-            if (asked === this.#asked)
-                this.#newest(topic?.last ?? null);
+        this.#requests.send(TOPIC, { topic: this.#topic }).then((answer) => {
+            if (this.#isOver || asked !== this.#asked)
+                return;
+            this.#ports.answered(answer);
+            this.#newest(answer.topic?.last ?? null);
         }, (reason) => this.#end(reason));
     }
     #newest(cursor) {
         if (this.#isOver || this.#isCaughtUp)
             return;
-        this.#ports.answered();
         this.#target = cursor;
         if (cursor === null || cursor === this.#cursor || this.#delivered.has(cursor))
             this.#done();

@@ -2,7 +2,7 @@
 import { createClient } from "graphql-ws";
 import { ObservableV2 } from "lib0/observable";
 import { Awareness } from "y-protocols/awareness";
-import { Refused } from "./graphql.js";
+import { FORBIDDEN, Lost, Refused } from "./graphql.js";
 import { Replica } from "./replica.js";
 import { Session } from "./session.js";
 const RETRY_FIRST_MS = 100;
@@ -71,9 +71,9 @@ export class TidingsProvider extends ObservableV2 {
             presence: { intervalMs: this.#awarenessMs, origin: this },
             ports: {
                 answered: () => this.#become("connected"),
-                caughtUp: () => {
+                caughtUp: () => this.#sync(true),
+                settled: () => {
                     this.#failures = 0;
-                    this.#sync(true);
                 },
                 failed: (reason) => this.emit("error", [reason]),
                 ended: (reason) => {
@@ -115,10 +115,10 @@ export class TidingsProvider extends ObservableV2 {
         this.#become("disconnected");
     }
     #ended(reason) {
+        const mayReturn = isPassing(reason, this.#status);
         this.#close();
-        if (reason.passes === false && !(reason instanceof Refused && reason.isExpired)) {
+        if (!mayReturn)
             return this.emit("error", [reason]);
-        }
         const ceiling = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** this.#failures);
         this.#failures += 1;
         this.#retry = setTimeout(() => this.connect(), ceiling * (0.5 + Math.random() / 2));
@@ -135,6 +135,16 @@ export class TidingsProvider extends ObservableV2 {
         this.#isSynced = isSynced;
         this.emit("synced", [isSynced]);
     }
+}
+/** Whether it makes sense to connect again. */
+function isPassing(reason, status) {
+    if (reason instanceof Refused)
+        return reason.passes || reason.isExpired;
+    // A token that was good until now has expired: `connectionParams` may have the next one.
+    if (reason instanceof Lost) {
+        return reason.passes || (reason.code === FORBIDDEN && status === "connected");
+    }
+    return true;
 }
 function isClient(server) {
     return typeof server === "object" && "subscribe" in server;

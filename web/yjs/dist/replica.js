@@ -115,6 +115,7 @@ export class Replica {
                 return;
         }
         this.#isCompared = true;
+        this.#isTorn = false;
         this.#mayHoldMore = false;
         this.#outbox.open();
         this.#tellSaved();
@@ -168,24 +169,37 @@ export class Replica {
     }
     /** The update of a message, once the document has it; null for one that cannot be read. */
     #apply(payload, cursor, isOurs) {
-        try {
-            const { update } = payload;
-            const bytes = buffer.fromBase64(update);
-            if (!isOurs)
-                Y.applyUpdate(this.#doc, bytes, this.#origin);
-            return bytes;
-        }
-        catch (cause) {
+        const update = readUpdate(payload);
+        if (update === null) {
             this.#isPartial = true;
-            this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`, { cause }));
-            return null;
+            this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`));
         }
+        else if (!isOurs) {
+            try {
+                Y.applyUpdate(this.#doc, update, this.#origin);
+            }
+            catch (reason) {
+                // The document has it: it was an observer of the application that failed.
+                this.#ports.failed(reason);
+            }
+        }
+        return update;
     }
     #tellSaved() {
         const isSaved = this.isSaved;
         if (isSaved && !this.#wasSaved)
             this.#ports.saved();
         this.#wasSaved = isSaved;
+    }
+}
+function readUpdate(payload) {
+    try {
+        const update = buffer.fromBase64(payload.update);
+        Y.decodeUpdate(update);
+        return update;
+    }
+    catch {
+        return null;
     }
 }
 /** Bytes of an update in a message, which is base64. */

@@ -136,6 +136,7 @@ export class Replica {
       if (this.#link !== link) return;
     }
     this.#isCompared = true;
+    this.#isTorn = false;
     this.#mayHoldMore = false;
     this.#outbox.open();
     this.#tellSaved();
@@ -189,22 +190,35 @@ export class Replica {
 
   /** The update of a message, once the document has it; null for one that cannot be read. */
   #apply(payload: unknown, cursor: string, isOurs: boolean): Uint8Array | null {
-    try {
-      const { update } = payload as { update: string };
-      const bytes = buffer.fromBase64(update);
-      if (!isOurs) Y.applyUpdate(this.#doc, bytes, this.#origin);
-      return bytes;
-    } catch (cause) {
+    const update = readUpdate(payload);
+    if (update === null) {
       this.#isPartial = true;
-      this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`, { cause }));
-      return null;
+      this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`));
+    } else if (!isOurs) {
+      try {
+        Y.applyUpdate(this.#doc, update, this.#origin);
+      } catch (reason) {
+        // The document has it: it was an observer of the application that failed.
+        this.#ports.failed(reason as Error);
+      }
     }
+    return update;
   }
 
   #tellSaved(): void {
     const isSaved = this.isSaved;
     if (isSaved && !this.#wasSaved) this.#ports.saved();
     this.#wasSaved = isSaved;
+  }
+}
+
+function readUpdate(payload: unknown): Uint8Array | null {
+  try {
+    const update = buffer.fromBase64((payload as { update: string }).update);
+    Y.decodeUpdate(update);
+    return update;
+  } catch {
+    return null;
   }
 }
 
