@@ -137,7 +137,8 @@ impl Reader {
         let Some(mut peer) = connect(broker).await else { return };
         let after = self.after.as_deref().unwrap_or("earliest");
         let query = format!(
-            "subscription {{ messages(topics: \"crash.>\", after: {after:?}) {{ topic cursor payload }} }}"
+            "subscription {{ messages(topics: \"crash.>\", after: {after:?})
+                {{ topic cursor payload }} }}"
         );
         let payload = json!({"query": query});
         peer.try_send(&json!({"id": "read", "type": "subscribe", "payload": payload})).await;

@@ -1,5 +1,6 @@
 //! The threads that read the disk for others: few, with a bounded queue before them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -55,7 +56,9 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
         // done without the lock.
         let job = waiting.lock().recv();
         match job {
-            Ok(job) => job(),
+            // A fault in one read, as damaged files may cause, must not cost the thread: who asked
+            // is told that there is no answer.
+            Ok(job) => drop(std::panic::catch_unwind(AssertUnwindSafe(job))),
             Err(_) => return,
         }
     }

@@ -45,7 +45,7 @@ pub(super) const REMAINS: u64 = 1;
 /// Blocks of files that stay in memory.
 const CACHE_BYTES: u64 = 64 << 20;
 /// The store's own journals; a start reads them, so they bound how long it takes.
-const JOURNAL_BYTES: u64 = 128 << 20;
+const JOURNAL_BYTES: u64 = 64 << 20;
 const MEMTABLE_BYTES: u64 = 16 << 20;
 
 /// The store failed.

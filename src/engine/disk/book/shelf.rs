@@ -79,8 +79,8 @@ impl Shelf {
         }
     }
 
-    /// Takes the oldest message away, the snapshot only where it is alone: its place, its bytes, and
-    /// whether a newer one stands for it. The front has to be known.
+    /// Takes the oldest message away, the snapshot only where it is alone: its place, its bytes,
+    /// and whether a newer one stands for it. The front has to be known.
     pub(super) fn pop(&mut self) -> Option<(u64, u64, bool)> {
         let Some(span) = &mut self.span else {
             let Standing { sequence, cost, .. } = self.standing.take()?;
