@@ -173,11 +173,12 @@ impl Disk {
     }
 
     fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Reply<T> {
-        if let Some(failure) = self.ground.failure() {
-            return Reply::now(Err(unavailable(failure, false)));
-        }
         let (answer, later) = oneshot::channel();
-        if let Err(inbox::Full) = self.inbox.push(request(answer)) {
+        let request = request(answer);
+        if let Some(failure) = self.ground.failure() {
+            return Reply::now(Err(unavailable(failure, request.may_be_known())));
+        }
+        if let Err(inbox::Full) = self.inbox.push(request) {
             let reason = "the disk is slower than the publishers".into();
             return Reply::now(Err(unavailable(reason, false)));
         }

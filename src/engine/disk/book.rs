@@ -141,6 +141,15 @@ impl Book {
         Ok(Ok(Accepted::New(receipt)))
     }
 
+    /// Has the publish's id been used within its window?
+    pub(super) fn is_repeated(&self, publish: &Publish) -> bool {
+        let used = self.names.get(&publish.draft.topic).and_then(|topic| {
+            let id = publish.id.as_deref()?;
+            self.shelves.get(topic)?.ids.get(id)
+        });
+        used.is_some_and(|used| !self.ids.is_over(used.published_at, self.log.now))
+    }
+
     fn check_last(&self, topic: Option<TopicId>, expected: IfLast) -> Result<(), Error> {
         let now = self.log.now;
         let newest = topic.and_then(|topic| {

@@ -117,6 +117,17 @@ impl Waiting {
 }
 
 impl Request {
+    /// May it repeat a publish of which nobody knows whether it is on disk?
+    pub(super) fn may_be_known(&self) -> bool {
+        match self {
+            Self::Append(publish, _) => publish.id.is_some(),
+            Self::AppendMany(publishes, _) => publishes.iter().any(|publish| publish.id.is_some()),
+            // A snapshot that is asked for again is the same one.
+            Self::Compact(..) => true,
+            Self::Purge(..) | Self::Expire(_) => false,
+        }
+    }
+
     fn bytes(&self) -> usize {
         let texts = match self {
             Self::Append(publish, _) => bytes(publish),

@@ -219,7 +219,8 @@ impl Writer {
     }
 
     fn append(&mut self, publish: Publish) -> Stored<Result<Accepted, Error>> {
-        if self.ground.is_crowded() {
+        // Who asks again for what is in the log already needs no room.
+        if self.ground.is_crowded() && !self.book.is_repeated(&publish) {
             return Ok(Err(unavailable("the disk is nearly full".into(), false)));
         }
         self.book.append(publish)
@@ -271,7 +272,8 @@ impl Writer {
     /// Nothing can be written any more; what is on disk can still be read.
     fn refuse_all(&mut self, failure: &str) {
         for request in self.chores.requests.drain(..) {
-            let error = || unavailable(failure.into(), false);
+            let unknown = request.may_be_known();
+            let error = || unavailable(failure.into(), unknown);
             match request {
                 Request::Append(_, answer) | Request::Compact(_, _, answer) => {
                     drop(answer.send(Err(error())));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::record::{Remains, Stub, TopicId, index_key, key};
+use super::super::record::{Remains, Stub, TopicId, index_key, key, number};
 use super::super::store::Space;
 use super::super::view::{Effect, replaced_max};
 use super::shelf::FRONT_MAX;
@@ -138,13 +138,15 @@ impl Book {
             found.insert(stub.sequence, stub);
         }
         for (key, value) in self.round.changes.between(Space::Index, from, upto) {
+            let Some(value) = value else {
+                found.remove(&number(key)?);
+                continue;
+            };
             if found.len() >= most {
                 break;
             }
-            if let Some(value) = value {
-                let stub = Stub::decode(key, value)?;
-                found.insert(stub.sequence, stub);
-            }
+            let stub = Stub::decode(key, value)?;
+            found.insert(stub.sequence, stub);
         }
         Ok(found)
     }
@@ -301,7 +303,7 @@ impl Book {
                 let (first, last) = (index_key(topic, from), index_key(topic, upto));
                 let snapshot = self.store.snapshot();
                 for entry in snapshot.between(Space::Index, &first, &last) {
-                    let sequence = super::super::record::number(&entry?.0)?;
+                    let sequence = number(&entry?.0)?;
                     if budget == 0 {
                         next = Some(sequence);
                         break;
