@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 use super::arguments::Arguments;
 use super::error::{Code, Error};
 use super::filter;
@@ -196,7 +194,7 @@ fn message_field(name: &str) -> Option<Field> {
 fn add_tests(condition: &Arguments<'_>, tests: &mut Vec<Test>) -> Result<(), Error> {
     let pointer = Pointer::parse(condition.text("path").unwrap_or_default())?;
     for (name, value) in condition.iter() {
-        if let Some(comparison) = comparison(name, value) {
+        if let Some(comparison) = comparison(name, value)? {
             tests.push(Test { pointer: pointer.clone(), comparison });
         }
     }
@@ -204,33 +202,21 @@ fn add_tests(condition: &Arguments<'_>, tests: &mut Vec<Test>) -> Result<(), Err
 }
 
 /// Null is a value to compare with where the type is JSON, and no test elsewhere.
-fn comparison(name: &str, value: &Value<'_>) -> Option<Comparison> {
-    let json = || json(value);
+fn comparison(name: &str, value: &Value<'_>) -> Result<Option<Comparison>, Error> {
+    let json = || filter::json(value);
+    let order = |bound| Some(Comparison::Order(bound, json()));
     let text = || value.as_text().map(ToOwned::to_owned);
-    Some(match name {
-        "eq" => Comparison::Eq(json()),
-        "ne" => Comparison::Ne(json()),
-        "lt" => Comparison::Order(Bound::Less, json()),
-        "lte" => Comparison::Order(Bound::LessOrEqual, json()),
-        "gt" => Comparison::Order(Bound::Greater, json()),
-        "gte" => Comparison::Order(Bound::GreaterOrEqual, json()),
-        "in" => match value {
-            Value::List(items) => Comparison::In(items.iter().map(self::json).collect()),
-            _ => return None,
-        },
-        "exists" => match value {
-            Value::Boolean(present) => Comparison::Exists(*present),
-            _ => return None,
-        },
-        "startsWith" => Comparison::StartsWith(text()?),
-        "contains" => Comparison::Contains(text()?),
-        _ => return None,
+    Ok(match (name, value) {
+        ("eq", _) => Some(Comparison::Eq(json())),
+        ("ne", _) => Some(Comparison::Ne(json())),
+        ("lt", _) => order(Bound::Less),
+        ("lte", _) => order(Bound::LessOrEqual),
+        ("gt", _) => order(Bound::Greater),
+        ("gte", _) => order(Bound::GreaterOrEqual),
+        ("in", Value::List(items)) => Some(Comparison::In(filter::one_of(items)?)),
+        ("exists", Value::Boolean(present)) => Some(Comparison::Exists(*present)),
+        ("startsWith", _) => text().map(Comparison::StartsWith),
+        ("contains", _) => text().map(Comparison::Contains),
+        _ => None,
     })
-}
-
-fn json(value: &Value<'_>) -> Json {
-    match value {
-        Value::Json(json) => json.to_value(),
-        _ => Json::Null,
-    }
 }

@@ -152,7 +152,7 @@ impl<'a> Compiler<'a> {
             ("gte", _) => order(Bound::GreaterOrEqual),
             ("startsWith", _) => Comparison::StartsWith(text()),
             ("contains", _) => Comparison::Contains(text()),
-            (_, Value::List(items)) => Comparison::In(items.iter().map(json).collect()),
+            (_, Value::List(items)) => Comparison::In(one_of(items)?),
             _ => Comparison::In(Vec::new()),
         };
         Ok(test(path, comparison))
@@ -183,6 +183,16 @@ fn is_null(path: &Path, given: &Value<'_>) -> Result<Expression, Error> {
     }
 }
 
+/// The values of an `in`: each message may be compared with all of them.
+pub fn one_of(values: &[Value<'_>]) -> Result<Vec<Json>, Error> {
+    const VALUES_MAX: usize = 1000;
+    if values.len() > VALUES_MAX {
+        let message = format!("`in` has {} values, over {VALUES_MAX}", values.len());
+        return Err(Error::new(Code::LimitExceeded, message));
+    }
+    Ok(values.iter().map(json).collect())
+}
+
 /// Passes what is null there, or missing.
 pub fn null_at(path: &Path) -> Expression {
     Expression::Any(vec![
@@ -199,7 +209,8 @@ fn pointer(path: &Path) -> Pointer {
     Pointer::of(path.iter().cloned())
 }
 
-fn json(value: &Value<'_>) -> Json {
+/// The value as a tree.
+pub fn json(value: &Value<'_>) -> Json {
     if let Value::Json(json) = value {
         return json.to_value();
     }

@@ -306,10 +306,14 @@ fn scalar_value(scalar: Scalar, source: Source<'_>) -> Option<Value<'_>> {
             Some(Value::Text(time.to_string().into()))
         }
         Scalar::Id => {
-            let text = text(source).or_else(|| {
-                let number = number(source)?;
-                (number.is_i64() || number.is_u64()).then(|| number.to_string().into())
-            });
+            let whole =
+                |text: &str| text.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+            let number = || match source {
+                Source::Literal(Literal::Number(number)) => Some(number.to_string().into()),
+                Source::Json(json) if is_number(json.get()) => Some(json.get().into()),
+                Source::Literal(_) | Source::Json(_) => None,
+            };
+            let text = text(source).or_else(|| number().filter(|text: &Cow<'_, str>| whole(text)));
             text.map(Value::Text)
         }
         Scalar::Boolean => match source {

@@ -74,8 +74,10 @@ pub struct TypedTopic {
 
 /// Keys are remembered longer than their messages, so they are no place for data.
 pub const KEY_BYTES_MAX: usize = 255;
-/// Topics that one subscription may name by lists of values.
+/// Topics that one subscription may name by a list of values.
 const TOPICS_MAX: usize = 1000;
+/// The same by several lists together: a few values would make many topics.
+const COMBINATIONS_MAX: usize = 100;
 
 impl Typed {
     /// The typed topics of a model, whose derived SDL has these types.
@@ -283,8 +285,10 @@ impl TypedTopic {
                 values.iter().map(|value| token(Some(value)).ok_or_else(|| no_token(name)));
             choices.push((name, tokens.collect::<Result<_, _>>()?));
         }
-        if count > TOPICS_MAX {
-            let message = format!("these values make {count} topics, over {TOPICS_MAX}");
+        let lists = choices.iter().filter(|(_, values)| values.len() > 1).count();
+        let most = if lists > 1 { COMBINATIONS_MAX } else { TOPICS_MAX };
+        if count > most {
+            let message = format!("these values make {count} topics, over {most}");
             return Err(Error::new(Code::LimitExceeded, message));
         }
         let filters = (0..count).map(|number| {

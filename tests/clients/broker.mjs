@@ -28,7 +28,13 @@ export async function startBroker(t, { listen = "127.0.0.1:0", flags = [] } = {}
   finallyDo(t, stop, { last: true });
   const [client, admin] = addresses(await readyLine(child, ended, () => log));
   const http = `http://${client}`;
-  return { http, graphql: `${http}/graphql`, ws: `ws://${client}/graphql`, admin, client, stop };
+  const ws = `ws://${client}/graphql`;
+  /** Without a word to anybody, as when the power fails. */
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return { http, graphql: `${http}/graphql`, ws, admin, client, stop, kill };
 }
 
 const endings = new WeakMap();

@@ -3,70 +3,25 @@
  * come back with what they wrote, or crash. What each of them was told is saved is remembered.
  */
 
-import { createClient } from "graphql-ws";
-import { cp, mkdir, rm } from "node:fs/promises";
+import { cp, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import WebSocket from "ws";
 import * as Y from "yjs";
+import { fragileSockets } from "./fragile.mjs";
 
-const PACKAGE = new URL("../../web/yjs/", import.meta.url);
-const INSTALLED = new URL("node_modules/@tidings/yjs/", import.meta.url);
+const PACKAGE = fileURLToPath(new URL("../../web/yjs/dist", import.meta.url));
 
-/** Puts the package where npm would, so that it is found, with its peers, as its users find it. */
+/** A copy from where the package finds the same Yjs as the tests; each process has its own. */
 async function installed() {
-  await rm(INSTALLED, { recursive: true, force: true });
-  await mkdir(INSTALLED, { recursive: true });
-  for (const name of ["package.json", "dist"]) {
-    await cp(fileURLToPath(new URL(name, PACKAGE)), fileURLToPath(new URL(name, INSTALLED)),
-      { recursive: true });
+  const copy = new URL(`node_modules/.tidings-yjs-${process.pid}/`, import.meta.url);
+  await cp(PACKAGE, fileURLToPath(copy), { recursive: true });
+  try {
+    return await import(new URL("index.js", copy));
+  } finally {
+    await rm(copy, { recursive: true });
   }
-  return import("@tidings/yjs");
 }
 
 export const { TidingsProvider, Refused } = await installed();
-
-/** Random numbers from a seed (mulberry32): the same seed, the same numbers. */
-export function randomFrom(seed) {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const below = (count) => Math.floor(next() * count);
-  const pick = (list) => list[below(list.length)];
-  return { next, below, pick };
-}
-
-/** A seed for this run, printed so that a failing one can be repeated: TIDINGS_SEED=… */
-export function seedOf(t) {
-  const seed = Number(process.env.TIDINGS_SEED ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`TIDINGS_SEED=${seed}`);
-  return seed;
-}
-
-/** Sockets that a test can destroy, each as a network would: without a word. */
-export function fragileSockets() {
-  const open = new Set();
-  class Fragile extends WebSocket {
-    constructor(...args) {
-      super(...args);
-      open.add(this);
-      this.on("close", () => open.delete(this));
-    }
-  }
-  return { webSocketImpl: Fragile, cut: () => open.forEach((socket) => socket.terminate()) };
-}
-
-export function newClient(url) {
-  const { webSocketImpl, cut } = fragileSockets();
-  const client = createClient({
-    url, webSocketImpl, retryAttempts: Infinity, shouldRetry: () => true,
-    retryWait: () => new Promise((resolve) => setTimeout(resolve, 5)),
-  });
-  return { client, cut };
-}
 
 /**
  * One editor. Every word that it types is also written down in a list that nobody deletes from, in

@@ -25,6 +25,8 @@ export async function startWire(t, broker) {
     cut();
     server.close();
   });
+  /** The network takes what is sent and says nothing, until it is cut. */
+  const silence = () => pairs.forEach(([near, far]) => far.unpipe(near));
   const client = `127.0.0.1:${server.address().port}`;
-  return { http: `http://${client}`, ws: `ws://${client}/graphql`, cut };
+  return { http: `http://${client}`, ws: `ws://${client}/graphql`, cut, silence };
 }

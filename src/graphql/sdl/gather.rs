@@ -232,6 +232,11 @@ impl<'a> ObjectType<'a> {
         }
     }
 
+    /// Has it a field of this name?
+    pub(super) fn has_field(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name)
+    }
+
     /// A directive that it has once.
     pub(super) fn directive(&self, name: &str) -> Option<&'a Node<Directive>> {
         self.directives.iter().copied().find(|directive| directive.name == name)

@@ -83,6 +83,12 @@ fn template(
         }
     };
     for (index, token) in text.split('.').enumerate() {
+        if let Some(meant) = token.strip_prefix(['$', ':']).filter(|name| object.has_field(name)) {
+            let title = format!("the topics of `{}` have the literal token `{token}`", object.name);
+            let span = token_span(folder, literal, text, Some(index + 1));
+            let help = format!("a placeholder is written in braces: `{{{meant}}}`");
+            faults.push(Fault::new(title).at(span, "the same in every topic").help(help));
+        }
         let name = token.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let Some(name) = name else { continue };
         let span = token_span(folder, literal, text, Some(index + 1));

@@ -153,6 +153,16 @@ fn both_views_of_a_topic_agree() {
 }
 
 #[test]
+fn whole_numbers_of_any_length_are_ids() {
+    let document = "mutation($q: QuoteInput!) { publishQuote(quote: $q) { topic } }";
+    for (id, is_one) in [("123456789012345678901234567890", true), ("-7", true), ("1.0", false)] {
+        let variables = format!(r#"{{"q":{{"symbol":{id},"bid":1}}}}"#);
+        let answer = fixture().send(&super::request(document, &variables));
+        assert_eq!(answer.contains(&format!(r#""quotes.{id}""#)), is_one, "{answer}");
+    }
+}
+
+#[test]
 fn literals_are_checked_with_their_document() {
     let answer = fixture().ask("mutation { publishBeat(beat: {n: 1.0}) { topic } }");
     assert_eq!(super::refusal(&answer), ["GRAPHQL_VALIDATION_FAILED"]);
@@ -257,7 +267,10 @@ fn arguments_name_topics() {
     let document =
         format!("subscription {{ room(house: [{quoted}], number: [{many}]) {{ house }} }}");
     let answer = fixture.ask(&document);
-    assert!(answer.contains("LIMIT_EXCEEDED") && answer.contains("10201 topics"), "{answer}");
+    assert!(
+        answer.contains("LIMIT_EXCEEDED") && answer.contains("10201 topics, over 100"),
+        "{answer}"
+    );
 }
 
 #[test]

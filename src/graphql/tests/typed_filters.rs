@@ -125,6 +125,14 @@ fn null_is_no_test() {
     let answer =
         fixture.ask(&format!("subscription {{ quote(where: {{or: [{tests}]}}) {{ bid }} }}"));
     assert!(answer.contains("LIMIT_EXCEEDED"), "{answer}");
+    let values = vec!["1"; 1001].join(",");
+    for field in [
+        format!("quote(where: {{bid: {{in: [{values}]}}}}) {{ bid }}"),
+        format!(r#"messages(topics: "a", where: {{path: "/a", in: [{values}]}}) {{ topic }}"#),
+    ] {
+        let answer = fixture.ask(&format!("subscription {{ {field} }}"));
+        assert!(answer.contains("LIMIT_EXCEEDED") && answer.contains("1001 values"), "{answer}");
+    }
 }
 
 #[test]

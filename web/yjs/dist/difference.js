@@ -18,5 +18,5 @@ export function difference(doc, updates) {
 }
 /** Whether a document has nothing in it, not even traces of what was deleted. */
 export function isBlank(doc) {
-    return difference(doc, []) === null;
+    return Y.decodeStateVector(Y.encodeStateVector(doc)).size === 0;
 }

@@ -3,11 +3,11 @@
  * everything has come which was there when it began.
  */
 import type { Client } from "graphql-ws";
-import type { Message, Requests } from "./graphql.js";
+import type { Message, Requests, TopicAnswer } from "./graphql.js";
 import { Lost, Refused } from "./graphql.js";
 export interface FollowerPorts {
-    /** The broker has answered for the first time. */
-    answered(): void;
+    /** The broker has answered. */
+    answered(answer: TopicAnswer): void;
     message(message: Message): void;
     /** The log itself has lost what came before this cursor; what follows is all there is. */
     missing(cursor: string): void;

@@ -46,15 +46,16 @@ export class Follower {
     }
     #ask() {
         const asked = (this.#asked += 1);
-        this.#requests.send(TOPIC, { topic: this.#topic }).then(({ topic }) => {
-            if (asked === this.#asked)
-                this.#newest(topic?.last ?? null);
+        this.#requests.send(TOPIC, { topic: this.#topic }).then((answer) => {
+            if (this.#isOver || asked !== this.#asked)
+                return;
+            this.#ports.answered(answer);
+            this.#newest(answer.topic?.last ?? null);
         }, (reason) => this.#end(reason));
     }
     #newest(cursor) {
         if (this.#isOver || this.#isCaughtUp)
             return;
-        this.#ports.answered();
         this.#target = cursor;
         if (cursor === null || cursor === this.#cursor || this.#delivered.has(cursor))
             this.#done();
@@ -62,7 +63,9 @@ export class Follower {
     #next(message, isDropped) {
         if (this.#isOver)
             return;
-        if (isDropped || (this.#cursor !== null && message.previous !== this.#cursor)) {
+        // What is read as a whole begins with a snapshot or with the first message of all.
+        const isNext = message.snapshot || message.previous === this.#cursor;
+        if (isDropped || !isNext) {
             if (!this.#isWhole || this.#isCaughtUp)
                 return this.#gap(message.cursor);
             this.#ports.missing(message.cursor);

@@ -3,15 +3,16 @@
  * broker, or a connection that was lost before the answer came.
  */
 import type { Client } from "graphql-ws";
-export declare const FOLLOW = "subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {\n  messages(topics: [$topic], after: $after, snapshot: $snapshot) {\n    cursor previous headers payload\n  }\n}";
+export declare const FOLLOW = "subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {\n  messages(topics: [$topic], after: $after, snapshot: $snapshot) {\n    cursor previous snapshot headers payload\n  }\n}";
 export declare const JOIN = "subscription ($topic: String!, $state: JSON) {\n  join(topic: $topic, state: $state) { kind member { connection state } }\n}";
-export declare const TOPIC = "query ($topic: String!) {\n  topic(name: $topic) { last messages bytes }\n}";
+export declare const TOPIC = "query ($topic: String!) {\n  topic(name: $topic) { last messages bytes }\n  broker { limits }\n}";
 export declare const PUBLISH = "mutation (\n  $topic: String!, $payload: JSON!, $headers: JSON, $id: String, $ifLast: Cursor\n) {\n  publish(topic: $topic, payload: $payload, headers: $headers, id: $id, ifLast: $ifLast) { cursor }\n}";
 export declare const COMPACT = "mutation ($topic: String!, $upTo: Cursor!, $snapshot: JSON!) {\n  compact(topic: $topic, upTo: $upTo, snapshot: $snapshot) { cursor }\n}";
 export declare const UPDATE_PRESENCE = "mutation ($topic: String!, $state: JSON!) {\n  updatePresence(topic: $topic, state: $state)\n}";
 export interface Message {
     cursor: string;
     previous: string | null;
+    snapshot: boolean;
     headers: Record<string, string> | null;
     payload: unknown;
 }
@@ -20,7 +21,17 @@ export interface TopicReport {
     messages: number;
     bytes: number;
 }
-/** The broker said no. */
+/** What the broker says of a topic, and of itself. */
+export interface TopicAnswer {
+    topic: TopicReport | null;
+    broker: {
+        limits: {
+            payload_bytes?: number;
+            message_bytes?: number;
+        };
+    };
+}
+/** The broker said no, or would. */
 export declare class Refused extends Error {
     readonly name = "Refused";
     /** As in the broker's table of errors; empty for a document that its schema does not know. */
@@ -44,6 +55,8 @@ export declare class Lost extends Error {
     /** Whether the same client may connect again with what it has. */
     get passes(): boolean;
 }
+/** The close code for a token that is not good, or not any more. */
+export declare const FORBIDDEN = 4403;
 export interface Results<Data> {
     next(data: Data, extensions: Record<string, unknown>): void;
     /** The operation is over; nothing follows. */

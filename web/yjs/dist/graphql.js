@@ -4,7 +4,7 @@
  */
 export const FOLLOW = `subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {
   messages(topics: [$topic], after: $after, snapshot: $snapshot) {
-    cursor previous headers payload
+    cursor previous snapshot headers payload
   }
 }`;
 export const JOIN = `subscription ($topic: String!, $state: JSON) {
@@ -12,6 +12,7 @@ export const JOIN = `subscription ($topic: String!, $state: JSON) {
 }`;
 export const TOPIC = `query ($topic: String!) {
   topic(name: $topic) { last messages bytes }
+  broker { limits }
 }`;
 export const PUBLISH = `mutation (
   $topic: String!, $payload: JSON!, $headers: JSON, $id: String, $ifLast: Cursor
@@ -24,7 +25,7 @@ export const COMPACT = `mutation ($topic: String!, $upTo: Cursor!, $snapshot: JS
 export const UPDATE_PRESENCE = `mutation ($topic: String!, $state: JSON!) {
   updatePresence(topic: $topic, state: $state)
 }`;
-/** The broker said no. */
+/** The broker said no, or would. */
 export class Refused extends Error {
     name = "Refused";
     /** As in the broker's table of errors; empty for a document that its schema does not know. */
@@ -63,9 +64,11 @@ export class Lost extends Error {
         return this.code === undefined || !FINAL_CODES.has(this.code);
     }
 }
+/** The close code for a token that is not good, or not any more. */
+export const FORBIDDEN = 4403;
 /** Close codes after which trying again would end the same way. */
 const FINAL_CODES = new Set([
-    1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4406, 4409, 4429,
+    1002, 1003, 1007, 1008, 1009, 4400, 4401, FORBIDDEN, 4406, 4409, 4429,
 ]);
 /** Starts an operation, and gives the function that stops it; then nothing follows either. */
 export function start(client, query, variables, results) {

@@ -13,8 +13,10 @@ export class Presence {
     #requests;
     #topic;
     #options;
-    /** Whose connection is whose: a client that came back may be there twice for a while. */
+    /** Whose connection is whose. */
     #clients = new Map();
+    /** Who came back may be there twice for a while: then the connection that came last counts. */
+    #newest = new Map();
     #stop;
     #refreshing;
     #throttle;
@@ -44,9 +46,9 @@ export class Presence {
         this.#awareness.off("change", this.#changed);
         clearInterval(this.#refreshing);
         clearTimeout(this.#throttle);
-        const clients = [...new Set(this.#clients.values())];
+        this.#remove([...this.#newest.keys()]);
         this.#clients.clear();
-        this.#remove(clients);
+        this.#newest.clear();
     }
     #own() {
         const client = this.#awareness.clientID;
@@ -79,7 +81,10 @@ export class Presence {
         };
         const variables = { topic: this.#topic, state };
         this.#requests.send(UPDATE_PRESENCE, variables)
-            .then(({ updatePresence }) => settled(updatePresence), () => settled(false));
+            .then(({ updatePresence }) => settled(updatePresence), (reason) => {
+            // What is refused for good is not tried again; the next change may be accepted.
+            settled(reason instanceof Refused && !reason.passes);
+        });
     }
     #receive({ kind, member }) {
         // The joiner is among those present: now there is a member whose state can change.
@@ -89,15 +94,29 @@ export class Presence {
         if (kind === "LEFT")
             this.#left(member.connection);
         else if (state !== null && state.client !== this.#awareness.clientID) {
-            this.#clients.set(member.connection, state.client);
-            applyAwarenessUpdate(this.#awareness, encodeState(state), this.#options.origin);
+            this.#show(member.connection, state);
         }
+    }
+    #show(connection, state) {
+        const { client } = state;
+        if (this.#clients.get(connection) !== client) {
+            this.#clients.set(connection, client);
+            this.#newest.set(client, connection);
+            // Its clock may have begun anew.
+            const meta = this.#awareness.meta.get(client);
+            if (meta)
+                meta.clock = -1;
+        }
+        if (this.#newest.get(client) !== connection)
+            return;
+        applyAwarenessUpdate(this.#awareness, encodeState(state), this.#options.origin);
     }
     #left(connection) {
         const client = this.#clients.get(connection);
         this.#clients.delete(connection);
-        if (client === undefined || [...this.#clients.values()].includes(client))
+        if (client === undefined || this.#newest.get(client) !== connection)
             return;
+        this.#newest.delete(client);
         this.#remove([client]);
     }
     #remove(clients) {

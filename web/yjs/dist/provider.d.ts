@@ -18,10 +18,14 @@ export interface Events {
     error: (reason: Error) => void;
 }
 export interface Options {
-    /** Whose state is shown to others; one is made unless given; with null nobody joins. */
-    awareness?: Awareness | null;
+    /** Whose state is shown to others, and that shows theirs; one is made unless given. */
+    awareness?: Awareness;
+    /** Whether to join the topic; without it awareness stays here. True unless given. */
+    presence?: boolean;
     /** Whether to connect at once; true unless given. */
     connect?: boolean;
+    /** A connection that says nothing for so long is given up: 40000 ms. For clients made here. */
+    silenceMs?: number;
     /** What every payload has beside `update`, as the placeholders of a typed topic. */
     fields?: Record<string, unknown>;
     /** Updates of so many milliseconds become one message: 10. */
@@ -39,7 +43,7 @@ export declare class TidingsProvider extends ObservableV2<Events> {
     #private;
     readonly doc: Y.Doc;
     readonly topic: string;
-    readonly awareness: Awareness | null;
+    readonly awareness: Awareness;
     constructor(server: Server, topic: string, doc: Y.Doc, options?: Options);
     get status(): Status;
     /** Whether the document has everything that the topic had when it connected. */

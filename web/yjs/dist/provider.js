@@ -2,11 +2,11 @@
 import { createClient } from "graphql-ws";
 import { ObservableV2 } from "lib0/observable";
 import { Awareness } from "y-protocols/awareness";
-import { Refused } from "./graphql.js";
+import { FORBIDDEN, Lost, Refused } from "./graphql.js";
 import { Replica } from "./replica.js";
 import { Session } from "./session.js";
 const RETRY_FIRST_MS = 100;
-const RETRY_LONGEST_MS = 10_000;
+const RETRY_LONGEST_MS = 5_000;
 export class TidingsProvider extends ObservableV2 {
     doc;
     topic;
@@ -15,6 +15,7 @@ export class TidingsProvider extends ObservableV2 {
     #ownsClient;
     #ownsAwareness;
     #replica;
+    #joins;
     #awarenessMs;
     #unlisten;
     #session = null;
@@ -28,10 +29,11 @@ export class TidingsProvider extends ObservableV2 {
         this.doc = doc;
         this.topic = topic;
         this.#ownsAwareness = options.awareness === undefined;
-        this.awareness = options.awareness === undefined ? new Awareness(doc) : options.awareness;
+        this.awareness = options.awareness ?? new Awareness(doc);
+        this.#joins = options.presence ?? true;
         this.#awarenessMs = options.awarenessMs ?? 100;
         this.#ownsClient = !isClient(server);
-        this.#client = isClient(server) ? server : ownClient(server);
+        this.#client = isClient(server) ? server : ownClient(server, options.silenceMs ?? 40_000);
         this.#replica = new Replica(doc, this, {
             fields: options.fields ?? {},
             outbox: { delayMs: options.mergeMs ?? 10, bytesMax: options.mergeBytes ?? 131_072 },
@@ -65,13 +67,13 @@ export class TidingsProvider extends ObservableV2 {
         clearTimeout(this.#retry);
         this.#become("connecting");
         const session = new Session(this.#client, this.topic, this.#replica, {
-            awareness: this.awareness,
+            awareness: this.#joins ? this.awareness : null,
             presence: { intervalMs: this.#awarenessMs, origin: this },
             ports: {
                 answered: () => this.#become("connected"),
-                caughtUp: () => {
+                caughtUp: () => this.#sync(true),
+                settled: () => {
                     this.#failures = 0;
-                    this.#sync(true);
                 },
                 failed: (reason) => this.emit("error", [reason]),
                 ended: (reason) => {
@@ -98,7 +100,7 @@ export class TidingsProvider extends ObservableV2 {
         this.doc.off("destroy", this.#docDestroyed);
         this.#replica.destroy();
         if (this.#ownsAwareness)
-            this.awareness?.destroy();
+            this.awareness.destroy();
         // It rejects when it was about to connect and could not, which is just as well.
         if (this.#ownsClient)
             Promise.resolve(this.#client.dispose()).catch(() => { });
@@ -113,10 +115,10 @@ export class TidingsProvider extends ObservableV2 {
         this.#become("disconnected");
     }
     #ended(reason) {
+        const mayReturn = isPassing(reason, this.#status);
         this.#close();
-        if (reason.passes === false && !(reason instanceof Refused && reason.isExpired)) {
+        if (!mayReturn)
             return this.emit("error", [reason]);
-        }
         const ceiling = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** this.#failures);
         this.#failures += 1;
         this.#retry = setTimeout(() => this.connect(), ceiling * (0.5 + Math.random() / 2));
@@ -134,11 +136,34 @@ export class TidingsProvider extends ObservableV2 {
         this.emit("synced", [isSynced]);
     }
 }
+/** Whether it makes sense to connect again. */
+function isPassing(reason, status) {
+    if (reason instanceof Refused)
+        return reason.passes || reason.isExpired;
+    // A token that was good until now has expired: `connectionParams` may have the next one.
+    if (reason instanceof Lost) {
+        return reason.passes || (reason.code === FORBIDDEN && status === "connected");
+    }
+    return true;
+}
 function isClient(server) {
     return typeof server === "object" && "subscribe" in server;
 }
-/** A client that leaves coming back to the provider. */
-function ownClient(server) {
+/**
+ * A client that leaves coming back to the provider, and hangs up when nobody is there any more: a
+ * broken network says nothing, so it asks from time to time.
+ */
+function ownClient(server, silenceMs) {
     const options = typeof server === "string" ? { url: server } : server;
-    return createClient({ ...options, lazy: true, retryAttempts: 0 });
+    const keepAlive = silenceMs / 3;
+    const client = createClient({ ...options, lazy: true, retryAttempts: 0, keepAlive });
+    let watch;
+    const heard = () => {
+        clearTimeout(watch);
+        watch = setTimeout(() => client.terminate(), silenceMs);
+    };
+    client.on("connecting", heard);
+    client.on("message", heard);
+    client.on("closed", () => clearTimeout(watch));
+    return client;
 }

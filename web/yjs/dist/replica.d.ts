@@ -34,7 +34,7 @@ export declare class Replica {
     detach(): void;
     /** The position is lost, or messages after it are. */
     restart(): void;
-    receive({ cursor, headers, payload }: Message): void;
+    receive({ cursor, headers, payload, snapshot }: Message): void;
     /** The document has everything that was in the log: from now on ours is published. */
     publish(): Promise<void>;
 }

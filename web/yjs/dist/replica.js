@@ -24,11 +24,13 @@ export class Replica {
     #cursor = null;
     /** Whether all that the document holds is in the log or in the outbox. */
     #isCompared = false;
+    /** The document may hold what neither the log nor the outbox has. */
+    #mayHoldMore;
     /** The log from its newest snapshot on, for as long as it is to be compared. */
     #log = [];
     /** The broker has no way from its snapshot to the present: begin with what it keeps. */
     #isTorn = false;
-    #wasSaved = true;
+    #wasSaved;
     /** Something in the log could not be read, so a snapshot of ours would lose it. */
     #isPartial = false;
     constructor(doc, origin, options, ports) {
@@ -46,6 +48,8 @@ export class Replica {
             write: () => this.#writeSnapshot(),
             failed: (reason) => this.#snapshotFailed(reason),
         });
+        this.#mayHoldMore = !isBlank(doc);
+        this.#wasSaved = this.isSaved;
         doc.on("update", this.#updated);
     }
     /** Where to go on. */
@@ -55,7 +59,7 @@ export class Replica {
         return this.#isTorn ? { after: EARLIEST } : { snapshot: true };
     }
     get isSaved() {
-        return this.#outbox.isEmpty && (this.#isCompared || isBlank(this.#doc));
+        return this.#outbox.isEmpty && !this.#mayHoldMore;
     }
     destroy() {
         this.#outbox.close();
@@ -83,17 +87,20 @@ export class Replica {
         this.#log = [];
         this.#isCompared = false;
         this.#isPartial = false;
-        this.#snapshots.restart();
+        this.#mayHoldMore = !isBlank(this.#doc);
+        this.#snapshots.begin(0);
+        this.#tellSaved();
     }
-    receive({ cursor, headers, payload }) {
+    receive({ cursor, headers, payload, snapshot }) {
         const isOurs = this.#outbox.confirm(headers?.["id"]);
         const update = this.#apply(payload, cursor, isOurs);
         this.#cursor = cursor;
         if (update !== null)
             this.#log?.push(update);
-        this.#snapshots.count(update?.length ?? 0);
-        if (isOurs && this.#isCompared)
-            this.#snapshots.consider();
+        if (snapshot)
+            this.#snapshots.begin(sizeOf(update));
+        else
+            this.#snapshots.count(sizeOf(update), isOurs && this.#isCompared);
     }
     /** The document has everything that was in the log: from now on ours is published. */
     async publish() {
@@ -108,6 +115,8 @@ export class Replica {
                 return;
         }
         this.#isCompared = true;
+        this.#isTorn = false;
+        this.#mayHoldMore = false;
         this.#outbox.open();
         this.#tellSaved();
     }
@@ -120,8 +129,9 @@ export class Replica {
      * everything, `ifLast` lets one of them publish it; the others then find it there.
      */
     async #compare(link, log) {
-        for (let conflicts = 0;; conflicts += 1) {
+        for (let conflicts = 0; !this.isSaved; conflicts += 1) {
             const lacking = difference(this.#doc, log);
+            this.#mayHoldMore = lacking !== null;
             this.#outbox.clear();
             if (lacking === null)
                 return;
@@ -142,7 +152,7 @@ export class Replica {
         if (this.#isPartial || upTo === null)
             return Promise.resolve(0);
         const state = Y.encodeStateAsUpdate(this.#doc);
-        return this.#connected().compact(upTo, this.#payload(state)).then(() => state.length);
+        return this.#connected().compact(upTo, this.#payload(state)).then(() => sizeOf(state));
     }
     #snapshotFailed(reason) {
         const isRefused = reason instanceof Refused && !reason.passes;
@@ -159,18 +169,21 @@ export class Replica {
     }
     /** The update of a message, once the document has it; null for one that cannot be read. */
     #apply(payload, cursor, isOurs) {
-        try {
-            const { update } = payload;
-            const bytes = buffer.fromBase64(update);
-            if (!isOurs)
-                Y.applyUpdate(this.#doc, bytes, this.#origin);
-            return bytes;
-        }
-        catch (cause) {
+        const update = readUpdate(payload);
+        if (update === null) {
             this.#isPartial = true;
-            this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`, { cause }));
-            return null;
+            this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`));
         }
+        else if (!isOurs) {
+            try {
+                Y.applyUpdate(this.#doc, update, this.#origin);
+            }
+            catch (reason) {
+                // The document has it: it was an observer of the application that failed.
+                this.#ports.failed(reason);
+            }
+        }
+        return update;
     }
     #tellSaved() {
         const isSaved = this.isSaved;
@@ -179,6 +192,18 @@ export class Replica {
         this.#wasSaved = isSaved;
     }
 }
+function readUpdate(payload) {
+    try {
+        const update = buffer.fromBase64(payload.update);
+        Y.decodeUpdate(update);
+        return update;
+    }
+    catch {
+        return null;
+    }
+}
+/** Bytes of an update in a message, which is base64. */
+const sizeOf = (update) => Math.ceil((update?.length ?? 0) / 3) * 4;
 /** Another snapshot covers what ours would have. */
 const OTHERS_WERE_FASTER = new Set(["CONFLICT", "CURSOR_EXPIRED"]);
 /** So often others may be faster; then ours is published without a condition. */

@@ -19,6 +19,8 @@ export interface SessionLink {
 export interface SessionPorts {
     answered(): void;
     caughtUp(): void;
+    /** What is written here is published, or refused for good. */
+    settled(): void;
     /** Something does not work, and the session goes on without it. */
     failed(reason: Error): void;
     ended(reason: Refused | Lost | Gap): void;

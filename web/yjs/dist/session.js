@@ -2,6 +2,8 @@
 import { Follower, Gap } from "./follower.js";
 import { COMPACT, Lost, PUBLISH, Refused, Requests, TOPIC } from "./graphql.js";
 import { Presence } from "./presence.js";
+/** What stands around a payload in a message of the protocol, and its headers. */
+const AROUND_BYTES = 1024;
 export class Session {
     #client;
     #topic;
@@ -14,6 +16,7 @@ export class Session {
     #follower = null;
     #presence = null;
     #isPublishing = false;
+    #payloadBytesMax = Infinity;
     #isOver = false;
     constructor(client, topic, replica, options) {
         this.#client = client;
@@ -27,7 +30,7 @@ export class Session {
         this.#replica.attach(this);
         const position = this.#replica.position;
         this.#follower = new Follower(this.#client, this.#requests, this.#topic, position, {
-            answered: () => ports.answered(),
+            answered: (answer) => this.#answered(answer),
             message: (message) => this.#receive(message),
             missing: (cursor) => ports.failed(new Error(`the log lost what was before ${cursor}`)),
             caughtUp: () => this.#caughtUp(),
@@ -51,6 +54,7 @@ export class Session {
         this.#end(new Lost(event));
     }
     async publish(payload, id, condition) {
+        this.#check(payload);
         const variables = { topic: this.#topic, payload, headers: { id }, id, ...condition };
         await this.#requests.send(PUBLISH, variables);
     }
@@ -58,12 +62,27 @@ export class Session {
         return (await this.#requests.send(TOPIC, { topic: this.#topic })).topic;
     }
     async compact(upTo, snapshot) {
+        this.#check(snapshot);
         await this.#requests.send(COMPACT, { topic: this.#topic, upTo, snapshot });
     }
     received(cursor) {
         if (cursor === "" || this.#received.has(cursor))
             return Promise.resolve();
         return new Promise((resolve) => this.#waiters.set(cursor, resolve));
+    }
+    #answered({ broker: { limits } }) {
+        const { payload_bytes: payload = Infinity, message_bytes: message = Infinity } = limits;
+        this.#payloadBytesMax = Math.min(payload, message) - AROUND_BYTES;
+        this.#options.ports.answered();
+    }
+    /** A payload that is too long is refused; a message that is too long ends the connection. */
+    #check(payload) {
+        const { length } = JSON.stringify(payload);
+        if (length <= this.#payloadBytesMax)
+            return;
+        const message = `the payload has ${length} bytes, and the broker allows `
+            + `${this.#payloadBytesMax} (limits.payload_bytes, limits.message_bytes)`;
+        throw new Refused([{ message, extensions: { code: "PAYLOAD_TOO_LARGE" } }]);
     }
     #receive(message) {
         this.#replica.receive(message);
@@ -80,15 +99,17 @@ export class Session {
         this.#replica.publish().then(() => {
             this.#isPublishing = true;
             this.#received.clear();
+            this.#options.ports.settled();
         }, (reason) => this.#publishFailed(reason));
     }
     #publishFailed(reason) {
         if (this.#isOver)
             return;
-        if (reason instanceof Lost || (reason instanceof Refused && reason.passes))
-            this.#end(reason);
-        else
-            this.#options.ports.failed(reason);
+        if (reason instanceof Lost || (reason instanceof Refused && reason.passes)) {
+            return this.#end(reason);
+        }
+        this.#options.ports.settled();
+        this.#options.ports.failed(reason);
     }
     #presenceEnded(reason) {
         this.#presence = null;

@@ -1,13 +1,14 @@
 /**
  * When a client writes a snapshot. Everybody counts what has come since the last snapshot that it
- * knows of, and only the author of the message that reaches the limit acts: all see the same order,
- * so it is one. Snapshots of others do not show, so it asks how much is kept before it writes one.
+ * knows of. Who wrote the message that reaches the limit acts, and if nothing comes of that, who
+ * wrote the one that is a quarter beyond it, and so on: all see the same order, so it is one at a
+ * time. Snapshots of others do not show, so it asks how much is kept before it writes one.
  */
 import type { TopicReport } from "./graphql.js";
 export interface SnapshotOptions {
     /** A snapshot after so many messages. */
     messages: number;
-    /** Or after so many bytes, and not before the log is twice as large as the document. */
+    /** Or after so many bytes, and not before they are as many as the snapshot has. */
     bytes: number;
 }
 export interface SnapshotPorts {
@@ -23,12 +24,10 @@ export interface SnapshotPorts {
 export declare class Snapshots {
     #private;
     constructor(options: SnapshotOptions, ports: SnapshotPorts);
-    /** The log is read from its newest snapshot on. */
-    restart(): void;
-    /** A message has come. */
-    count(bytes: number): void;
-    /** The message that was counted last is our own. */
-    consider(): void;
+    /** The log begins with a snapshot of so many bytes, or with nothing. */
+    begin(snapshotBytes: number): void;
+    /** A message has come. When it is our own, it may be our turn. */
+    count(bytes: number, isOurs: boolean): void;
     /** What was under way ended with its connection. */
     release(): void;
 }

@@ -19,5 +19,5 @@ export function difference(doc: Y.Doc, updates: readonly Uint8Array[]): Uint8Arr
 
 /** Whether a document has nothing in it, not even traces of what was deleted. */
 export function isBlank(doc: Y.Doc): boolean {
-  return difference(doc, []) === null;
+  return Y.decodeStateVector(Y.encodeStateVector(doc)).size === 0;
 }

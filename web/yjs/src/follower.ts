@@ -4,12 +4,12 @@
  */
 
 import type { Client } from "graphql-ws";
-import type { Message, Requests, TopicReport } from "./graphql.js";
+import type { Message, Requests, TopicAnswer } from "./graphql.js";
 import { FOLLOW, Lost, Refused, TOPIC, start } from "./graphql.js";
 
 export interface FollowerPorts {
-  /** The broker has answered for the first time. */
-  answered(): void;
+  /** The broker has answered. */
+  answered(answer: TopicAnswer): void;
   message(message: Message): void;
   /** The log itself has lost what came before this cursor; what follows is all there is. */
   missing(cursor: string): void;
@@ -70,9 +70,11 @@ export class Follower {
 
   #ask(): void {
     const asked = (this.#asked += 1);
-    this.#requests.send<{ topic: TopicReport | null }>(TOPIC, { topic: this.#topic }).then(
-      ({ topic }) => {
-        if (asked === this.#asked) this.#newest(topic?.last ?? null);
+    this.#requests.send<TopicAnswer>(TOPIC, { topic: this.#topic }).then(
+      (answer) => {
+        if (this.#isOver || asked !== this.#asked) return;
+        this.#ports.answered(answer);
+        this.#newest(answer.topic?.last ?? null);
       },
       (reason) => this.#end(reason),
     );
@@ -80,14 +82,15 @@ export class Follower {
 
   #newest(cursor: string | null): void {
     if (this.#isOver || this.#isCaughtUp) return;
-    this.#ports.answered();
     this.#target = cursor;
     if (cursor === null || cursor === this.#cursor || this.#delivered.has(cursor)) this.#done();
   }
 
   #next(message: Message, isDropped: boolean): void {
     if (this.#isOver) return;
-    if (isDropped || (this.#cursor !== null && message.previous !== this.#cursor)) {
+    // What is read as a whole begins with a snapshot or with the first message of all.
+    const isNext = message.snapshot || message.previous === this.#cursor;
+    if (isDropped || !isNext) {
       if (!this.#isWhole || this.#isCaughtUp) return this.#gap(message.cursor);
       this.#ports.missing(message.cursor);
     }

@@ -7,7 +7,7 @@ import type { Client } from "graphql-ws";
 
 export const FOLLOW = `subscription ($topic: String!, $after: Cursor, $snapshot: Boolean) {
   messages(topics: [$topic], after: $after, snapshot: $snapshot) {
-    cursor previous headers payload
+    cursor previous snapshot headers payload
   }
 }`;
 
@@ -17,6 +17,7 @@ export const JOIN = `subscription ($topic: String!, $state: JSON) {
 
 export const TOPIC = `query ($topic: String!) {
   topic(name: $topic) { last messages bytes }
+  broker { limits }
 }`;
 
 export const PUBLISH = `mutation (
@@ -36,6 +37,7 @@ export const UPDATE_PRESENCE = `mutation ($topic: String!, $state: JSON!) {
 export interface Message {
   cursor: string;
   previous: string | null;
+  snapshot: boolean;
   headers: Record<string, string> | null;
   payload: unknown;
 }
@@ -46,7 +48,13 @@ export interface TopicReport {
   bytes: number;
 }
 
-/** The broker said no. */
+/** What the broker says of a topic, and of itself. */
+export interface TopicAnswer {
+  topic: TopicReport | null;
+  broker: { limits: { payload_bytes?: number; message_bytes?: number } };
+}
+
+/** The broker said no, or would. */
 export class Refused extends Error {
   override readonly name = "Refused";
   /** As in the broker's table of errors; empty for a document that its schema does not know. */
@@ -93,9 +101,12 @@ export class Lost extends Error {
   }
 }
 
+/** The close code for a token that is not good, or not any more. */
+export const FORBIDDEN = 4403;
+
 /** Close codes after which trying again would end the same way. */
 const FINAL_CODES = new Set([
-  1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4406, 4409, 4429,
+  1002, 1003, 1007, 1008, 1009, 4400, 4401, FORBIDDEN, 4406, 4409, 4429,
 ]);
 
 export interface Results<Data> {

@@ -43,8 +43,10 @@ export class Presence {
   readonly #requests: Requests;
   readonly #topic: string;
   readonly #options: PresenceOptions;
-  /** Whose connection is whose: a client that came back may be there twice for a while. */
+  /** Whose connection is whose. */
   readonly #clients = new Map<string, number>();
+  /** Who came back may be there twice for a while: then the connection that came last counts. */
+  readonly #newest = new Map<number, string>();
   readonly #stop: () => void;
   readonly #refreshing: ReturnType<typeof setInterval>;
   #throttle: ReturnType<typeof setTimeout> | undefined;
@@ -79,9 +81,9 @@ export class Presence {
     this.#awareness.off("change", this.#changed);
     clearInterval(this.#refreshing);
     clearTimeout(this.#throttle);
-    const clients = [...new Set(this.#clients.values())];
+    this.#remove([...this.#newest.keys()]);
     this.#clients.clear();
-    this.#remove(clients);
+    this.#newest.clear();
   }
 
   #own(): MemberState {
@@ -115,7 +117,10 @@ export class Presence {
     };
     const variables = { topic: this.#topic, state };
     this.#requests.send<{ updatePresence: boolean }>(UPDATE_PRESENCE, variables)
-      .then(({ updatePresence }) => settled(updatePresence), () => settled(false));
+      .then(({ updatePresence }) => settled(updatePresence), (reason: unknown) => {
+        // What is refused for good is not tried again; the next change may be accepted.
+        settled(reason instanceof Refused && !reason.passes);
+      });
   }
 
   #receive({ kind, member }: PresenceEvent): void {
@@ -125,15 +130,28 @@ export class Presence {
     const state = memberState(member.state);
     if (kind === "LEFT") this.#left(member.connection);
     else if (state !== null && state.client !== this.#awareness.clientID) {
-      this.#clients.set(member.connection, state.client);
-      applyAwarenessUpdate(this.#awareness, encodeState(state), this.#options.origin);
+      this.#show(member.connection, state);
     }
+  }
+
+  #show(connection: string, state: MemberState): void {
+    const { client } = state;
+    if (this.#clients.get(connection) !== client) {
+      this.#clients.set(connection, client);
+      this.#newest.set(client, connection);
+      // Its clock may have begun anew.
+      const meta = this.#awareness.meta.get(client);
+      if (meta) meta.clock = -1;
+    }
+    if (this.#newest.get(client) !== connection) return;
+    applyAwarenessUpdate(this.#awareness, encodeState(state), this.#options.origin);
   }
 
   #left(connection: string): void {
     const client = this.#clients.get(connection);
     this.#clients.delete(connection);
-    if (client === undefined || [...this.#clients.values()].includes(client)) return;
+    if (client === undefined || this.#newest.get(client) !== connection) return;
+    this.#newest.delete(client);
     this.#remove([client]);
   }
 

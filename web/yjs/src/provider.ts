@@ -5,7 +5,8 @@ import { createClient } from "graphql-ws";
 import { ObservableV2 } from "lib0/observable";
 import { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
-import { Refused } from "./graphql.js";
+import type { Gap } from "./follower.js";
+import { FORBIDDEN, Lost, Refused } from "./graphql.js";
 import { Replica } from "./replica.js";
 import { Session } from "./session.js";
 
@@ -25,10 +26,14 @@ export interface Events {
 }
 
 export interface Options {
-  /** Whose state is shown to others; one is made unless given; with null nobody joins. */
-  awareness?: Awareness | null;
+  /** Whose state is shown to others, and that shows theirs; one is made unless given. */
+  awareness?: Awareness;
+  /** Whether to join the topic; without it awareness stays here. True unless given. */
+  presence?: boolean;
   /** Whether to connect at once; true unless given. */
   connect?: boolean;
+  /** A connection that says nothing for so long is given up: 40000 ms. For clients made here. */
+  silenceMs?: number;
   /** What every payload has beside `update`, as the placeholders of a typed topic. */
   fields?: Record<string, unknown>;
   /** Updates of so many milliseconds become one message: 10. */
@@ -44,16 +49,17 @@ export interface Options {
 }
 
 const RETRY_FIRST_MS = 100;
-const RETRY_LONGEST_MS = 10_000;
+const RETRY_LONGEST_MS = 5_000;
 
 export class TidingsProvider extends ObservableV2<Events> {
   readonly doc: Y.Doc;
   readonly topic: string;
-  readonly awareness: Awareness | null;
+  readonly awareness: Awareness;
   readonly #client: Client;
   readonly #ownsClient: boolean;
   readonly #ownsAwareness: boolean;
   readonly #replica: Replica;
+  readonly #joins: boolean;
   readonly #awarenessMs: number;
   readonly #unlisten: () => void;
   #session: Session | null = null;
@@ -68,10 +74,11 @@ export class TidingsProvider extends ObservableV2<Events> {
     this.doc = doc;
     this.topic = topic;
     this.#ownsAwareness = options.awareness === undefined;
-    this.awareness = options.awareness === undefined ? new Awareness(doc) : options.awareness;
+    this.awareness = options.awareness ?? new Awareness(doc);
+    this.#joins = options.presence ?? true;
     this.#awarenessMs = options.awarenessMs ?? 100;
     this.#ownsClient = !isClient(server);
-    this.#client = isClient(server) ? server : ownClient(server);
+    this.#client = isClient(server) ? server : ownClient(server, options.silenceMs ?? 40_000);
     this.#replica = new Replica(doc, this, {
       fields: options.fields ?? {},
       outbox: { delayMs: options.mergeMs ?? 10, bytesMax: options.mergeBytes ?? 131_072 },
@@ -107,13 +114,13 @@ export class TidingsProvider extends ObservableV2<Events> {
     clearTimeout(this.#retry);
     this.#become("connecting");
     const session = new Session(this.#client, this.topic, this.#replica, {
-      awareness: this.awareness,
+      awareness: this.#joins ? this.awareness : null,
       presence: { intervalMs: this.#awarenessMs, origin: this },
       ports: {
         answered: () => this.#become("connected"),
-        caughtUp: () => {
+        caughtUp: () => this.#sync(true),
+        settled: () => {
           this.#failures = 0;
-          this.#sync(true);
         },
         failed: (reason) => this.emit("error", [reason]),
         ended: (reason) => {
@@ -139,7 +146,7 @@ export class TidingsProvider extends ObservableV2<Events> {
     this.#unlisten();
     this.doc.off("destroy", this.#docDestroyed);
     this.#replica.destroy();
-    if (this.#ownsAwareness) this.awareness?.destroy();
+    if (this.#ownsAwareness) this.awareness.destroy();
     // It rejects when it was about to connect and could not, which is just as well.
     if (this.#ownsClient) Promise.resolve(this.#client.dispose()).catch(() => {});
     super.destroy();
@@ -155,11 +162,10 @@ export class TidingsProvider extends ObservableV2<Events> {
     this.#become("disconnected");
   }
 
-  #ended(reason: Error & { passes?: boolean }): void {
+  #ended(reason: Refused | Lost | Gap): void {
+    const mayReturn = isPassing(reason, this.#status);
     this.#close();
-    if (reason.passes === false && !(reason instanceof Refused && reason.isExpired)) {
-      return this.emit("error", [reason]);
-    }
+    if (!mayReturn) return this.emit("error", [reason]);
     const ceiling = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** this.#failures);
     this.#failures += 1;
     this.#retry = setTimeout(() => this.connect(), ceiling * (0.5 + Math.random() / 2));
@@ -178,12 +184,35 @@ export class TidingsProvider extends ObservableV2<Events> {
   }
 }
 
+/** Whether it makes sense to connect again. */
+function isPassing(reason: Refused | Lost | Gap, status: Status): boolean {
+  if (reason instanceof Refused) return reason.passes || reason.isExpired;
+  // A token that was good until now has expired: `connectionParams` may have the next one.
+  if (reason instanceof Lost) {
+    return reason.passes || (reason.code === FORBIDDEN && status === "connected");
+  }
+  return true;
+}
+
 function isClient(server: Server): server is Client {
   return typeof server === "object" && "subscribe" in server;
 }
 
-/** A client that leaves coming back to the provider. */
-function ownClient(server: string | ClientOptions): Client {
+/**
+ * A client that leaves coming back to the provider, and hangs up when nobody is there any more: a
+ * broken network says nothing, so it asks from time to time.
+ */
+function ownClient(server: string | ClientOptions, silenceMs: number): Client {
   const options = typeof server === "string" ? { url: server } : server;
-  return createClient({ ...options, lazy: true, retryAttempts: 0 });
+  const keepAlive = silenceMs / 3;
+  const client = createClient({ ...options, lazy: true, retryAttempts: 0, keepAlive });
+  let watch: ReturnType<typeof setTimeout> | undefined;
+  const heard = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => client.terminate(), silenceMs);
+  };
+  client.on("connecting", heard);
+  client.on("message", heard);
+  client.on("closed", () => clearTimeout(watch));
+  return client;
 }

@@ -42,11 +42,13 @@ export class Replica {
   #cursor: string | null = null;
   /** Whether all that the document holds is in the log or in the outbox. */
   #isCompared = false;
+  /** The document may hold what neither the log nor the outbox has. */
+  #mayHoldMore: boolean;
   /** The log from its newest snapshot on, for as long as it is to be compared. */
   #log: Uint8Array[] | null = [];
   /** The broker has no way from its snapshot to the present: begin with what it keeps. */
   #isTorn = false;
-  #wasSaved = true;
+  #wasSaved: boolean;
   /** Something in the log could not be read, so a snapshot of ours would lose it. */
   #isPartial = false;
 
@@ -65,6 +67,8 @@ export class Replica {
       write: () => this.#writeSnapshot(),
       failed: (reason) => this.#snapshotFailed(reason),
     });
+    this.#mayHoldMore = !isBlank(doc);
+    this.#wasSaved = this.isSaved;
     doc.on("update", this.#updated);
   }
 
@@ -75,7 +79,7 @@ export class Replica {
   }
 
   get isSaved(): boolean {
-    return this.#outbox.isEmpty && (this.#isCompared || isBlank(this.#doc));
+    return this.#outbox.isEmpty && !this.#mayHoldMore;
   }
 
   destroy(): void {
@@ -107,16 +111,18 @@ export class Replica {
     this.#log = [];
     this.#isCompared = false;
     this.#isPartial = false;
-    this.#snapshots.restart();
+    this.#mayHoldMore = !isBlank(this.#doc);
+    this.#snapshots.begin(0);
+    this.#tellSaved();
   }
 
-  receive({ cursor, headers, payload }: Message): void {
+  receive({ cursor, headers, payload, snapshot }: Message): void {
     const isOurs = this.#outbox.confirm(headers?.["id"]);
     const update = this.#apply(payload, cursor, isOurs);
     this.#cursor = cursor;
     if (update !== null) this.#log?.push(update);
-    this.#snapshots.count(update?.length ?? 0);
-    if (isOurs && this.#isCompared) this.#snapshots.consider();
+    if (snapshot) this.#snapshots.begin(sizeOf(update));
+    else this.#snapshots.count(sizeOf(update), isOurs && this.#isCompared);
   }
 
   /** The document has everything that was in the log: from now on ours is published. */
@@ -130,6 +136,8 @@ export class Replica {
       if (this.#link !== link) return;
     }
     this.#isCompared = true;
+    this.#isTorn = false;
+    this.#mayHoldMore = false;
     this.#outbox.open();
     this.#tellSaved();
   }
@@ -143,8 +151,9 @@ export class Replica {
    * everything, `ifLast` lets one of them publish it; the others then find it there.
    */
   async #compare(link: SessionLink, log: readonly Uint8Array[]): Promise<void> {
-    for (let conflicts = 0; ; conflicts += 1) {
+    for (let conflicts = 0; !this.isSaved; conflicts += 1) {
       const lacking = difference(this.#doc, log);
+      this.#mayHoldMore = lacking !== null;
       this.#outbox.clear();
       if (lacking === null) return;
       const ifLast = conflicts < CONFLICTS_MAX ? { ifLast: this.#cursor ?? "" } : {};
@@ -162,7 +171,7 @@ export class Replica {
     const upTo = this.#cursor;
     if (this.#isPartial || upTo === null) return Promise.resolve(0);
     const state = Y.encodeStateAsUpdate(this.#doc);
-    return this.#connected().compact(upTo, this.#payload(state)).then(() => state.length);
+    return this.#connected().compact(upTo, this.#payload(state)).then(() => sizeOf(state));
   }
 
   #snapshotFailed(reason: unknown): void {
@@ -181,16 +190,19 @@ export class Replica {
 
   /** The update of a message, once the document has it; null for one that cannot be read. */
   #apply(payload: unknown, cursor: string, isOurs: boolean): Uint8Array | null {
-    try {
-      const { update } = payload as { update: string };
-      const bytes = buffer.fromBase64(update);
-      if (!isOurs) Y.applyUpdate(this.#doc, bytes, this.#origin);
-      return bytes;
-    } catch (cause) {
+    const update = readUpdate(payload);
+    if (update === null) {
       this.#isPartial = true;
-      this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`, { cause }));
-      return null;
+      this.#ports.failed(new Error(`the message ${cursor} is no update of Yjs`));
+    } else if (!isOurs) {
+      try {
+        Y.applyUpdate(this.#doc, update, this.#origin);
+      } catch (reason) {
+        // The document has it: it was an observer of the application that failed.
+        this.#ports.failed(reason as Error);
+      }
     }
+    return update;
   }
 
   #tellSaved(): void {
@@ -199,6 +211,19 @@ export class Replica {
     this.#wasSaved = isSaved;
   }
 }
+
+function readUpdate(payload: unknown): Uint8Array | null {
+  try {
+    const update = buffer.fromBase64((payload as { update: string }).update);
+    Y.decodeUpdate(update);
+    return update;
+  } catch {
+    return null;
+  }
+}
+
+/** Bytes of an update in a message, which is base64. */
+const sizeOf = (update: Uint8Array | null): number => Math.ceil((update?.length ?? 0) / 3) * 4;
 
 /** Another snapshot covers what ours would have. */
 const OTHERS_WERE_FASTER = new Set(["CONFLICT", "CURSOR_EXPIRED"]);

@@ -3,7 +3,7 @@
 import type { Client } from "graphql-ws";
 import type { Awareness } from "y-protocols/awareness";
 import { Follower, Gap } from "./follower.js";
-import type { Message, TopicReport } from "./graphql.js";
+import type { Message, TopicAnswer, TopicReport } from "./graphql.js";
 import { COMPACT, Lost, PUBLISH, Refused, Requests, TOPIC } from "./graphql.js";
 import type { PresenceOptions } from "./presence.js";
 import { Presence } from "./presence.js";
@@ -21,6 +21,8 @@ export interface SessionLink {
 export interface SessionPorts {
   answered(): void;
   caughtUp(): void;
+  /** What is written here is published, or refused for good. */
+  settled(): void;
   /** Something does not work, and the session goes on without it. */
   failed(reason: Error): void;
   ended(reason: Refused | Lost | Gap): void;
@@ -31,6 +33,9 @@ export interface SessionOptions {
   presence: Omit<PresenceOptions, "ended">;
   ports: SessionPorts;
 }
+
+/** What stands around a payload in a message of the protocol, and its headers. */
+const AROUND_BYTES = 1024;
 
 export class Session implements SessionLink {
   readonly #client: Client;
@@ -44,6 +49,7 @@ export class Session implements SessionLink {
   #follower: Follower | null = null;
   #presence: Presence | null = null;
   #isPublishing = false;
+  #payloadBytesMax = Infinity;
   #isOver = false;
 
   constructor(client: Client, topic: string, replica: Replica, options: SessionOptions) {
@@ -59,7 +65,7 @@ export class Session implements SessionLink {
     this.#replica.attach(this);
     const position = this.#replica.position;
     this.#follower = new Follower(this.#client, this.#requests, this.#topic, position, {
-      answered: () => ports.answered(),
+      answered: (answer) => this.#answered(answer),
       message: (message) => this.#receive(message),
       missing: (cursor) => ports.failed(new Error(`the log lost what was before ${cursor}`)),
       caughtUp: () => this.#caughtUp(),
@@ -85,22 +91,38 @@ export class Session implements SessionLink {
   }
 
   async publish(payload: object, id: string, condition?: { ifLast?: string }): Promise<void> {
+    this.#check(payload);
     const variables = { topic: this.#topic, payload, headers: { id }, id, ...condition };
     await this.#requests.send(PUBLISH, variables);
   }
 
   async report(): Promise<TopicReport | null> {
-    type Answer = { topic: TopicReport | null };
-    return (await this.#requests.send<Answer>(TOPIC, { topic: this.#topic })).topic;
+    return (await this.#requests.send<TopicAnswer>(TOPIC, { topic: this.#topic })).topic;
   }
 
   async compact(upTo: string, snapshot: object): Promise<void> {
+    this.#check(snapshot);
     await this.#requests.send(COMPACT, { topic: this.#topic, upTo, snapshot });
   }
 
   received(cursor: string): Promise<void> {
     if (cursor === "" || this.#received.has(cursor)) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.set(cursor, resolve));
+  }
+
+  #answered({ broker: { limits } }: TopicAnswer): void {
+    const { payload_bytes: payload = Infinity, message_bytes: message = Infinity } = limits;
+    this.#payloadBytesMax = Math.min(payload, message) - AROUND_BYTES;
+    this.#options.ports.answered();
+  }
+
+  /** A payload that is too long is refused; a message that is too long ends the connection. */
+  #check(payload: object): void {
+    const { length } = JSON.stringify(payload);
+    if (length <= this.#payloadBytesMax) return;
+    const message = `the payload has ${length} bytes, and the broker allows `
+      + `${this.#payloadBytesMax} (limits.payload_bytes, limits.message_bytes)`;
+    throw new Refused([{ message, extensions: { code: "PAYLOAD_TOO_LARGE" } }]);
   }
 
   #receive(message: Message): void {
@@ -118,6 +140,7 @@ export class Session implements SessionLink {
       () => {
         this.#isPublishing = true;
         this.#received.clear();
+        this.#options.ports.settled();
       },
       (reason: unknown) => this.#publishFailed(reason),
     );
@@ -125,8 +148,11 @@ export class Session implements SessionLink {
 
   #publishFailed(reason: unknown): void {
     if (this.#isOver) return;
-    if (reason instanceof Lost || (reason instanceof Refused && reason.passes)) this.#end(reason);
-    else this.#options.ports.failed(reason as Error);
+    if (reason instanceof Lost || (reason instanceof Refused && reason.passes)) {
+      return this.#end(reason);
+    }
+    this.#options.ports.settled();
+    this.#options.ports.failed(reason as Error);
   }
 
   #presenceEnded(reason: Refused | Lost): void {

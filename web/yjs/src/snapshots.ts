@@ -1,7 +1,8 @@
 /**
  * When a client writes a snapshot. Everybody counts what has come since the last snapshot that it
- * knows of, and only the author of the message that reaches the limit acts: all see the same order,
- * so it is one. Snapshots of others do not show, so it asks how much is kept before it writes one.
+ * knows of. Who wrote the message that reaches the limit acts, and if nothing comes of that, who
+ * wrote the one that is a quarter beyond it, and so on: all see the same order, so it is one at a
+ * time. Snapshots of others do not show, so it asks how much is kept before it writes one.
  */
 
 import type { TopicReport } from "./graphql.js";
@@ -9,7 +10,7 @@ import type { TopicReport } from "./graphql.js";
 export interface SnapshotOptions {
   /** A snapshot after so many messages. */
   messages: number;
-  /** Or after so many bytes, and not before the log is twice as large as the document. */
+  /** Or after so many bytes, and not before they are as many as the snapshot has. */
   bytes: number;
 }
 
@@ -24,12 +25,16 @@ export interface SnapshotPorts {
   failed(reason: unknown): void;
 }
 
+/** Marks in the way to a limit; the author of the message that passes one may act. */
+const MARKS = 4;
+
 export class Snapshots {
   readonly #options: SnapshotOptions;
   readonly #ports: SnapshotPorts;
   #messages = 0;
   #bytes = 0;
   #snapshotBytes = 0;
+  #mark = 0;
   #isBusy = false;
 
   constructor(options: SnapshotOptions, ports: SnapshotPorts) {
@@ -37,25 +42,17 @@ export class Snapshots {
     this.#ports = ports;
   }
 
-  /** The log is read from its newest snapshot on. */
-  restart(): void {
-    this.#messages = 0;
-    this.#bytes = 0;
+  /** The log begins with a snapshot of so many bytes, or with nothing. */
+  begin(snapshotBytes: number): void {
+    this.#snapshotBytes = snapshotBytes;
+    this.#set(0, 0);
   }
 
-  /** A message has come. */
-  count(bytes: number): void {
-    this.#messages += 1;
-    this.#bytes += bytes;
-  }
-
-  /** The message that was counted last is our own. */
-  consider(): void {
-    if (this.#isBusy || !this.#isDue(this.#messages, this.#bytes)) return;
-    this.#isBusy = true;
-    this.#act().catch(this.#ports.failed).finally(() => {
-      this.#isBusy = false;
-    });
+  /** A message has come. When it is our own, it may be our turn. */
+  count(bytes: number, isOurs: boolean): void {
+    const before = this.#mark;
+    this.#set(this.#messages + 1, this.#bytes + bytes);
+    if (isOurs && this.#mark > before && this.#isDue && !this.#isBusy) this.#begin();
   }
 
   /** What was under way ended with its connection. */
@@ -63,17 +60,28 @@ export class Snapshots {
     this.#isBusy = false;
   }
 
-  async #act(): Promise<void> {
-    const report = await this.#ports.report();
-    this.#messages = report?.messages ?? 0;
-    this.#bytes = (report?.bytes ?? 0) - this.#snapshotBytes;
-    if (!this.#isDue(this.#messages, this.#bytes)) return;
-    this.restart();
-    this.#snapshotBytes = await this.#ports.write();
+  #begin(): void {
+    this.#isBusy = true;
+    this.#act().catch(this.#ports.failed).finally(() => {
+      this.#isBusy = false;
+    });
   }
 
-  #isDue(messages: number, bytes: number): boolean {
-    const { messages: messagesMax, bytes: bytesMax } = this.#options;
-    return messages >= messagesMax || bytes >= Math.max(bytesMax, this.#snapshotBytes);
+  async #act(): Promise<void> {
+    const report = await this.#ports.report();
+    this.#set(report?.messages ?? 0, (report?.bytes ?? 0) - this.#snapshotBytes);
+    if (this.#isDue) this.begin(await this.#ports.write());
+  }
+
+  #set(messages: number, bytes: number): void {
+    const bytesMax = Math.max(this.#options.bytes, this.#snapshotBytes);
+    const progress = Math.max(messages / this.#options.messages, bytes / bytesMax);
+    this.#messages = messages;
+    this.#bytes = bytes;
+    this.#mark = Math.floor(progress * MARKS);
+  }
+
+  get #isDue(): boolean {
+    return this.#mark >= MARKS;
   }
 }
