@@ -20,8 +20,9 @@ use tracing_subscriber::{Registry as Spans, reload};
 
 use crate::broker::Broker;
 use crate::broker::report::Stats;
-use crate::broker::stats::{Counters, HistogramSnapshot};
+use crate::broker::stats::Counters;
 use crate::config::{Log, LogFormat};
+use crate::engine::histogram::HistogramSnapshot;
 use crate::server::Exposition;
 
 /// How severe a log line has to be; it can change while lines are written.
@@ -63,7 +64,7 @@ enum Values {
 struct Metrics(Arc<Broker>);
 
 /// Every metric there is.
-const METRICS: [Metric; 18] = [
+const METRICS: [Metric; 19] = [
     Metric {
         name: "tidings_info",
         help: "Version, node and engine, as labels.",
@@ -155,6 +156,11 @@ const METRICS: [Metric; 18] = [
         read: |view| Values::Gauge(view.stats.kept_bytes),
     },
     Metric {
+        name: "tidings_disk_commit_seconds",
+        help: "Writes to the disk: many publishes share one.",
+        read: |view| Values::Histogram(view.stats.commit_seconds.clone()),
+    },
+    Metric {
         name: "tidings_publish_seconds",
         help: "Publishes, from request to receipt.",
         read: |view| Values::Histogram(view.counters.publish_seconds.snapshot()),
@@ -192,7 +198,12 @@ impl LogLevel {
 /// What is logged: of the watch over files only what is an error, for it complains of folders that
 /// are gone, which is why they are watched.
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level).with_target("notify", level.min(LevelFilter::ERROR))
+    let store = level.min(LevelFilter::WARN);
+    Targets::new()
+        .with_default(level)
+        .with_target("notify", level.min(LevelFilter::ERROR))
+        .with_target("fjall", store)
+        .with_target("lsm_tree", store)
 }
 
 /// All metrics in the text format of `OpenMetrics` 1.0, each time it is called.

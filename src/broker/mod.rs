@@ -201,9 +201,10 @@ impl Broker {
         }
     }
 
-    /// Is a shard too far behind for more publishes?
+    /// Is a shard, or the log, too far behind for more publishes?
     pub fn is_full(&self) -> bool {
-        self.feeds.inboxes().iter().any(|inbox| inbox.waiting() >= INBOX_EVENTS_MAX)
+        self.engine.is_full()
+            || self.feeds.inboxes().iter().any(|inbox| inbox.waiting() >= INBOX_EVENTS_MAX)
     }
 
     /// A shard has delivered so many events of its inbox.
@@ -341,6 +342,11 @@ impl Broker {
     /// The engine's name.
     pub fn engine_name(&self) -> &'static str {
         self.engine.name()
+    }
+
+    /// Why the log refuses publishes at present.
+    pub fn trouble(&self) -> Option<String> {
+        self.engine.trouble()
     }
 
     /// This node's name.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Broker;
-use super::stats::HistogramSnapshot;
+use crate::engine::histogram::HistogramSnapshot;
 
 /// Figures of this node.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Stats {
     pub inbox_events: Vec<u64>,
     /// Bytes of messages kept.
     pub kept_bytes: u64,
+    /// How long writes to the disk took, where there is one.
+    pub commit_seconds: HistogramSnapshot,
     /// All delivery times so far: two reports give the quantiles of the time between them.
     pub delivery_seconds: HistogramSnapshot,
 }
@@ -51,6 +53,7 @@ impl Broker {
             outbox_bytes: gauge(counters.outbox_bytes.get()),
             inbox_events: self.feeds.inboxes().iter().map(|i| i.waiting() as u64).collect(),
             kept_bytes: self.engine.kept_bytes(),
+            commit_seconds: self.engine.commit_seconds(),
             delivery_seconds: counters.delivery_seconds.snapshot(),
         }
     }

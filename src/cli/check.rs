@@ -5,6 +5,7 @@ use clap::Args;
 use super::settings::Settings;
 use super::{Error, folder, output, tls};
 use crate::config::defaults;
+use crate::engine::disk::Disk;
 
 /// Says what is wrong with configuration and schema, with file, line and column
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let config = arguments.settings.load()?;
     tls::server(&config).map_err(Error::Failed)?;
+    if let Some(folder) = config.data.dir.as_deref() {
+        Disk::check(folder).map_err(|error| Error::Failed(error.to_string()))?;
+    }
     let file = arguments.settings.file();
     let what = file.map_or("defaults and variables".into(), |path| path.display().to_string());
     let Some(folder) = config.schema.dir.as_deref() else {

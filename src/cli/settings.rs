@@ -35,6 +35,9 @@ pub(super) struct Settings {
     /// The private key of that certificate
     #[arg(long, value_name = "PEM")]
     tls_key: Option<String>,
+    /// Keeps messages in this folder, so that they survive restarts and power losses
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
     /// Declares typed topics in the *.graphql files of this folder
     #[arg(long, value_name = "DIR")]
     schema: Option<String>,
@@ -109,6 +112,7 @@ impl Settings {
             ("--admin-listen", "server.admin_listen", self.admin_listen.clone()),
             ("--tls-cert", "server.tls_cert", self.tls_cert.clone()),
             ("--tls-key", "server.tls_key", self.tls_key.clone()),
+            ("--data", "data.dir", self.data.clone()),
             ("--schema", "schema.dir", self.schema.clone()),
             ("--watch", "schema.watch", self.watch.then(|| "true".to_owned())),
             ("--log", "log.level", self.log.clone()),

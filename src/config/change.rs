@@ -13,7 +13,17 @@ pub struct Changes {
 }
 
 /// What is made once, when the program starts.
-const AT_START: [&str; 4] = ["server.listen", "server.admin_listen", "server.shards", "log.format"];
+const AT_START: [&str; 9] = [
+    "server.listen",
+    "server.admin_listen",
+    "server.shards",
+    "data.dir",
+    "data.sync",
+    "data.sync_interval",
+    "data.free_bytes",
+    "data.accept_loss",
+    "log.format",
+];
 /// What can change, but not between something and nothing: TLS stays on or off.
 const TLS: [&str; 2] = ["server.tls_cert", "server.tls_key"];
 

@@ -180,6 +180,46 @@ pub const KEYS: &[Key] = &[
         "How long a publish's id is remembered: a second one gets the first receipt.",
     ),
     key(
+        "data.dir",
+        "",
+        Slot::Folder(|c| &mut c.data.dir),
+        "Folder of the durable log, made if it is not there. Without it messages are kept in\n\
+         memory only.",
+    ),
+    key(
+        "data.sync",
+        "always",
+        Slot::Sync(|c| &mut c.data.sync),
+        "When an acknowledged message is on disk: always (a power loss takes none), interval (it\n\
+         may take those of data.sync_interval) or none (whenever the system writes it). A killed\n\
+         process loses none in any case.",
+    ),
+    key(
+        "data.sync_interval",
+        "1s",
+        Slot::Time(|c| &mut c.data.sync_interval),
+        "What data.sync = \"interval\" may leave unwritten.",
+    ),
+    key(
+        "data.bytes",
+        "10GiB",
+        Slot::Size(|c| &mut c.data.bytes),
+        "All messages kept on disk, of all topics; beyond it the oldest are forgotten.",
+    ),
+    key(
+        "data.free_bytes",
+        "256MiB",
+        Slot::SizeOrZero(|c| &mut c.data.free_bytes),
+        "Publishes are refused while the file system has less free: a disk that is quite full\n\
+         cannot even forget.",
+    ),
+    key(
+        "data.accept_loss",
+        "false",
+        Slot::Flag(|c| &mut c.data.accept_loss),
+        "Go on although the log lacks acknowledged messages, because files were damaged.",
+    ),
+    key(
         "schema.dir",
         "",
         Slot::Folder(|c| &mut c.schema.dir),

@@ -29,6 +29,8 @@ pub struct Config {
     pub server: Server,
     /// `[limits]`
     pub limits: Limits,
+    /// `[data]`
+    pub data: Data,
     /// `[schema]`
     pub schema: Schema,
     /// `[keep]`: how much of a generic topic is kept when no `[[topics]]` rule says otherwise.
@@ -96,6 +98,35 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// How long a publish's id is remembered.
     pub idempotency_window: Duration,
+}
+
+/// `[data]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Data {
+    /// The folder of the durable log; `None` keeps messages in memory.
+    pub dir: Option<PathBuf>,
+    /// When an acknowledged message is on disk.
+    pub sync: Sync,
+    /// How much later, for [`Sync::Interval`].
+    pub sync_interval: Duration,
+    /// All messages kept.
+    pub bytes: u64,
+    /// Publishes are refused while less is free.
+    pub free_bytes: u64,
+    /// Go on although acknowledged messages are missing.
+    pub accept_loss: bool,
+}
+
+/// When an acknowledged message is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// At once.
+    #[default]
+    Always,
+    /// So much later.
+    Interval,
+    /// When the system writes it.
+    Never,
 }
 
 /// `[schema]`
@@ -209,8 +240,8 @@ impl Config {
         };
         let log = Log { level: LevelFilter::OFF, format: LogFormat::Text };
         let (limits, keep) = (Limits::default(), Keep::default());
-        let (schema, topics) = (Schema::default(), Vec::new());
-        Self { server, limits, schema, keep, topics, log }
+        let (data, schema, topics) = (Data::default(), Schema::default(), Vec::new());
+        Self { server, limits, data, schema, keep, topics, log }
     }
 
     /// What is wrong with the values together.

@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::fault::Fault;
 use super::given::Given;
-use super::{Config, LogFormat, TopicRule, topics};
+use super::{Config, LogFormat, Sync, TopicRule, topics};
 
 /// The field that a key sets.
 type Field<T> = fn(&mut Config) -> &mut T;
@@ -30,7 +30,10 @@ pub(super) enum Slot {
     Limit(Field<Option<u64>>),
     /// At least 1.
     Size(Field<u64>),
+    /// 0 is no limit.
+    SizeOrZero(Field<u64>),
     SizeLimit(Field<Option<u64>>),
+    Sync(Field<Sync>),
     /// More than nothing.
     Time(Field<Duration>),
     /// Nothing is allowed.
@@ -49,6 +52,8 @@ const LEVELS: [(&str, LevelFilter); 6] = [
     ("debug", LevelFilter::DEBUG),
     ("trace", LevelFilter::TRACE),
 ];
+const SYNCS: [(&str, Sync); 3] =
+    [("always", Sync::Always), ("interval", Sync::Interval), ("none", Sync::Never)];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 impl Slot {
@@ -78,7 +83,9 @@ impl Slot {
             Self::CountOrZero(field) => *field(config) = given.count(key, 0)?,
             Self::Limit(field) => *field(config) = Some(given.count(key, 0)?),
             Self::Size(field) => *field(config) = given.size(key, 1)?,
+            Self::SizeOrZero(field) => *field(config) = given.size(key, 0)?,
             Self::SizeLimit(field) => *field(config) = Some(given.size(key, 0)?),
+            Self::Sync(field) => *field(config) = given.word(key, &SYNCS)?,
             Self::Time(field) => *field(config) = given.time_limit(key)?,
             Self::TimeOrZero(field) => *field(config) = given.duration(key)?,
             Self::TimeLimit(field) => *field(config) = Some(given.duration(key)?),
@@ -98,9 +105,11 @@ impl Slot {
             Self::Origins(field) => exchange(*field, left, right),
             Self::Flag(field) => exchange(*field, left, right),
             Self::File(field) | Self::Folder(field) => exchange(*field, left, right),
-            Self::Count(field) | Self::CountOrZero(field) | Self::Size(field) => {
-                exchange(*field, left, right)
-            }
+            Self::Count(field)
+            | Self::CountOrZero(field)
+            | Self::Size(field)
+            | Self::SizeOrZero(field) => exchange(*field, left, right),
+            Self::Sync(field) => exchange(*field, left, right),
             Self::Limit(field) | Self::SizeLimit(field) => exchange(*field, left, right),
             Self::Time(field) | Self::TimeOrZero(field) => exchange(*field, left, right),
             Self::TimeLimit(field) => exchange(*field, left, right),
@@ -124,7 +133,9 @@ impl Slot {
             | Self::File(_)
             | Self::Folder(_)
             | Self::Size(_)
+            | Self::SizeOrZero(_)
             | Self::SizeLimit(_)
+            | Self::Sync(_)
             | Self::Time(_)
             | Self::TimeOrZero(_)
             | Self::TimeLimit(_)

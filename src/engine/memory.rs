@@ -5,16 +5,10 @@
 
 mod change;
 mod compact;
-mod ids;
 mod list;
-#[cfg(test)]
-mod model;
 mod read;
 mod ring;
 mod state;
-mod times;
-mod topics;
-mod tree;
 
 use std::sync::Arc;
 
@@ -112,6 +106,19 @@ impl Memory {
                 _ => return picked,
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Memory {
+    /// Bounds what one read looks at.
+    pub(super) fn look(&self, topics_max: usize, entries_max: usize) {
+        self.state.lock().looks = read::Looks { topics_max, entries_max };
+    }
+
+    /// True when no topic, message or id is remembered in any index.
+    pub(super) fn is_blank(&self) -> bool {
+        self.state.lock().is_blank()
     }
 }
 

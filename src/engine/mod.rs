@@ -3,8 +3,17 @@
 //! Comes in: publishes and reads. Goes out: receipts, kept messages, and every accepted message
 //! once, in log order, to the [`Sink`]. Knows nothing of: subscribers, conditions, GraphQL.
 
+pub mod disk;
+pub mod histogram;
 pub mod memory;
 pub mod retention;
+
+mod ids;
+#[cfg(test)]
+mod model;
+mod times;
+mod topics;
+mod tree;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,6 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::histogram::{Histogram, HistogramSnapshot};
 use self::retention::Retention;
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::filter::{Filter, Filters};
@@ -107,6 +117,22 @@ pub trait Engine: Send + Sync + 'static {
     /// Holds all topics together to these bounds from now on, at once or by the next
     /// [`sweep`](Self::sweep). Ids that were forgotten stay forgotten.
     fn set_bounds(&self, bounds: Bounds);
+
+    /// Is so much under way that publishers had better take no more input? Those who go on may be
+    /// refused.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// How long writes to the disk took, of an engine that has one.
+    fn commit_seconds(&self) -> HistogramSnapshot {
+        Histogram::default().snapshot()
+    }
+
+    /// Why publishes are refused at present, fit for operators.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 
     /// Bytes that the kept messages cost.
     fn kept_bytes(&self) -> u64;

@@ -6,8 +6,8 @@ use crate::broker::directory::{ConnectionPage, ConnectionReport};
 use crate::broker::history::Page;
 use crate::broker::presence::{Member, PresenceEvent, PresenceKind};
 use crate::broker::report::Stats;
-use crate::broker::stats::HistogramSnapshot;
 use crate::broker::topics::{TopicPage, TopicReport};
+use crate::engine::histogram::HistogramSnapshot;
 use crate::message::time::Timestamp;
 
 /// `Broker`

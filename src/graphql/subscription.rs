@@ -18,7 +18,7 @@ use super::typed::TypedTopic;
 use super::types::Types;
 use super::{Caller, Services, raw, shapes};
 use crate::broker::presence::{LostTrack, Member, PresenceEvent};
-use crate::broker::stats::HistogramSnapshot;
+use crate::engine::histogram::HistogramSnapshot;
 use crate::message::time::Timestamp;
 use crate::plan::{Plan, Position};
 

@@ -29,6 +29,11 @@ impl Epoch {
     pub fn new(random: u64) -> Self {
         Self(random & ((1 << 50) - 1))
     }
+
+    /// As a number that [`Self::new`] makes the same epoch of.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
 }
 
 impl Sequence {

@@ -15,13 +15,14 @@ pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Takes clients: 503 while it drains. The memory engine is part of the process, so it is always
-/// reachable.
-pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+/// Takes clients: 503 while it drains, and while the log takes no messages.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     if app.is_draining.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
+    }
+    match app.layers.broker.trouble() {
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        None => (StatusCode::OK, "ready\n".into()),
     }
 }
 

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidings::engine::memory::{Memory, Options};
+use tempfile::TempDir;
+use tidings::engine::disk::{Clock, Disk, Options as DiskOptions, Sync as DiskSync};
+use tidings::engine::memory::{Memory, Options as MemoryOptions};
 use tidings::engine::retention::{Keep, Retention, Rule};
 use tidings::engine::{
     Batch, Bounds, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink,
@@ -29,6 +31,8 @@ struct Subject {
     sink: Arc<Recorder>,
     /// Lets time pass for the engine.
     pass: Box<dyn Fn(Duration)>,
+    /// What lives as long as the engine.
+    _folder: Option<TempDir>,
 }
 
 /// Ids are known for so long, and [`rules`] forget messages of `short` topics so soon.
@@ -100,26 +104,56 @@ macro_rules! promised_by {
 }
 
 promised_by!(memory, super::make_memory);
+promised_by!(disk, super::make_disk);
 
 fn make_memory(retention: Retention) -> Subject {
-    let time = Arc::new(AtomicI64::new(1_800_000_000_000_000));
-    let sink = Arc::new(Recorder::default());
-    let clock = Arc::clone(&time);
-    let options = Options {
+    let (sink, time) = (Arc::new(Recorder::default()), Time::default());
+    let (epoch, bounds, clock) = (Epoch::new(42), BOUNDS, time.clock());
+    let options = MemoryOptions { epoch, retention, bounds, clock };
+    let engine = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
+    Subject { engine, sink, pass: time.passing(), _folder: None }
+}
+
+fn make_disk(retention: Retention) -> Subject {
+    let (sink, time) = (Arc::new(Recorder::default()), Time::default());
+    let folder = tempfile::tempdir().unwrap();
+    let options = DiskOptions {
+        folder: folder.path().to_owned(),
         epoch: Epoch::new(42),
         retention,
-        bounds: Bounds {
-            memory_bytes: 1 << 20,
-            idempotency_window: WINDOW,
-            idempotency_ids_max: 1000,
-        },
-        clock: Arc::new(move || Timestamp::from_micros(clock.load(Ordering::Relaxed))),
+        bounds: BOUNDS,
+        clock: time.clock(),
+        sync: DiskSync::Always,
+        free_bytes_min: 0,
+        accept_loss: false,
     };
-    let engine = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
-    let pass = Box::new(move |by: Duration| {
-        time.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
-    });
-    Subject { engine, sink, pass }
+    let engine = Disk::open(options, Arc::clone(&sink) as Arc<dyn Sink>).unwrap();
+    Subject { engine, sink, pass: time.passing(), _folder: Some(folder) }
+}
+
+const BOUNDS: Bounds =
+    Bounds { memory_bytes: 1 << 20, idempotency_window: WINDOW, idempotency_ids_max: 1000 };
+
+/// Time that passes when a test says so.
+struct Time(Arc<AtomicI64>);
+
+impl Default for Time {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(1_800_000_000_000_000)))
+    }
+}
+
+impl Time {
+    fn clock(&self) -> Clock {
+        let time = Arc::clone(&self.0);
+        Arc::new(move || Timestamp::from_micros(time.load(Ordering::Relaxed)))
+    }
+
+    fn passing(self) -> Box<dyn Fn(Duration)> {
+        Box::new(move |by: Duration| {
+            self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
+        })
+    }
 }
 
 /// What is kept: little of `few.*`, `short.*` for a second, one of `now.*`, which conflate.
@@ -183,6 +217,12 @@ fn payloads(batch: &Batch) -> Vec<usize> {
 }
 
 impl Subject {
+    /// Sweeps; a change that is asked for later is made later, so that one shows when it is done.
+    fn sweep(&self) {
+        self.engine.sweep();
+        assert_eq!(wait(self.engine.purge(&topic("never.used"))), Ok(0));
+    }
+
     fn publish(&self, name: &str, payload: usize) -> Receipt {
         self.try_publish(plain(name, payload)).unwrap()
     }

@@ -18,6 +18,8 @@ use crate::broker::{Base, Broker};
 use crate::config::Config;
 use crate::connection::registry::Registry;
 use crate::connection::{self, Shards};
+use crate::engine::Engine;
+use crate::engine::disk::Disk;
 use crate::engine::memory::{self, Memory};
 use crate::graphql::Schema;
 use crate::graphql::definition::Definition;
@@ -37,6 +39,7 @@ Examples:
   tidings                                        on 127.0.0.1:4000, messages in memory
   tidings serve --listen 127.0.0.1:0             a free port; the line it prints has it
   tidings serve --config /etc/tidings.toml --set limits.connections=200000
+  tidings serve --data /var/lib/tidings          messages survive restarts and power losses
   tidings serve --schema schema/ --watch         typed topics, reloaded when a file changes")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -149,7 +152,14 @@ fn assemble(config: &Config, definition: Definition) -> Result<Layers, String> {
         bounds: options::bounds(config),
         clock: Arc::new(system_time),
     };
-    let engine = Memory::new(memory, base.feeds.clone());
+    let sink = base.feeds.clone();
+    let engine: Arc<dyn Engine> = match &config.data.dir {
+        None => Memory::new(memory, sink),
+        Some(folder) => {
+            let options = options::disk(config, folder, memory);
+            Disk::open(options, sink).map_err(|error| error.to_string())?
+        }
+    };
     let broker = Arc::new(Broker::new(engine, base, options, system_time()));
     let shards = options::shards(config);
     let registry = Arc::new(Registry::new(options::registry(config), shards));

@@ -1,5 +1,6 @@
 //! The configuration becomes the options of each folder: at the start, and again at each reload.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use crate::broker::rules::{Overflow, TopicRule};
 use crate::broker::{self, feed};
 use crate::config::{self, Config};
 use crate::connection::{self, registry};
-use crate::engine::Bounds;
 use crate::engine::retention::{Keep, Retention, Rule};
+use crate::engine::{Bounds, disk, memory};
 use crate::graphql::typed::Typed;
 use crate::message::json::Json;
 use crate::{graphql, server};
@@ -75,9 +76,32 @@ pub(super) fn retention(config: &Config, typed: &Typed) -> Retention {
 /// What is kept of all topics together.
 pub(super) fn bounds(config: &Config) -> Bounds {
     Bounds {
-        memory_bytes: config.limits.memory_bytes,
+        memory_bytes: match config.data.dir {
+            Some(_) => config.data.bytes,
+            None => config.limits.memory_bytes,
+        },
         idempotency_window: config.limits.idempotency_window,
         idempotency_ids_max: IDEMPOTENCY_IDS_MAX,
+    }
+}
+
+/// The durable log, in its folder.
+pub(super) fn disk(config: &Config, folder: &Path, memory: memory::Options) -> disk::Options {
+    let memory::Options { epoch, retention, bounds, clock } = memory;
+    let data = &config.data;
+    disk::Options {
+        folder: folder.to_owned(),
+        epoch,
+        retention,
+        bounds,
+        clock,
+        sync: match data.sync {
+            config::Sync::Always => disk::Sync::Always,
+            config::Sync::Interval => disk::Sync::Interval(data.sync_interval),
+            config::Sync::Never => disk::Sync::Never,
+        },
+        free_bytes_min: data.free_bytes,
+        accept_loss: data.accept_loss,
     }
 }
 

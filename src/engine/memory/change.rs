@@ -2,9 +2,9 @@
 //! publishers are let in between.
 
 use super::state::State;
-use super::topics::Slot;
 use crate::engine::Bounds;
 use crate::engine::retention::{Retention, Terms};
+use crate::engine::topics::Slot;
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 

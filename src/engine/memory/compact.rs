@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::state::{Kept, State};
-use super::topics::Slot;
-use super::tree::{Loss, Start};
 use crate::engine::Error;
+use crate::engine::topics::Slot;
+use crate::engine::tree::{Loss, Start};
 use crate::message::cursor::Sequence;
 use crate::message::filter::{Filter, Filters};
 use crate::message::json::Json;

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::ring::Ring;
 use super::state::{Kept, State};
-use super::topics::{Slot, Topics};
-use super::tree::Start;
+use crate::engine::topics::{Slot, Topics};
+use crate::engine::tree::Start;
 use crate::engine::{Batch, Error, Limit, ReadFrom};
 use crate::message::Message;
 use crate::message::cursor::Sequence;
@@ -45,7 +46,7 @@ struct Page {
 
 /// Which topics match, asked once for each of them.
 struct Verdicts<'a> {
-    topics: &'a Topics,
+    topics: &'a Topics<Ring>,
     filters: &'a Filters,
     known: FxHashMap<Slot, bool>,
 }
@@ -245,7 +246,7 @@ impl Page {
 }
 
 impl<'a> Verdicts<'a> {
-    fn new(topics: &'a Topics, filters: &'a Filters) -> Self {
+    fn new(topics: &'a Topics<Ring>, filters: &'a Filters) -> Self {
         Self { topics, filters, known: FxHashMap::default() }
     }
 

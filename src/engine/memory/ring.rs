@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::tree::{Leaf, Loss, Start};
 use crate::engine::Kept;
+use crate::engine::ids::Used;
 use crate::engine::retention::{Held, Terms};
+use crate::engine::topics::Known;
+use crate::engine::tree::{Leaf, Loss, Start};
 use crate::message::Message;
 use crate::message::cursor::{Cursor, Sequence};
 use crate::message::time::Timestamp;
@@ -34,13 +36,6 @@ pub(super) struct Ring {
 
 /// Messages of one topic, newest first; mostly just the newest is asked for.
 pub(super) type Tail = SmallVec<[Arc<Message>; 1]>;
-
-/// The publish that used an id.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Used {
-    pub(super) cursor: Cursor,
-    pub(super) published_at: Timestamp,
-}
 
 /// What a conflating topic remembers besides.
 #[derive(Debug, Default)]
@@ -266,6 +261,16 @@ impl Ring {
     }
 }
 
+impl Known for Ring {
+    fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    fn leaf(&self) -> Leaf {
+        self.leaf
+    }
+}
+
 impl Conflation {
     fn on(unnoted: usize) -> Self {
         Self { is_on: true, unnoted, ..Self::default() }
@@ -308,8 +313,8 @@ impl Conflation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::memory::topics::Topics;
     use crate::engine::retention::Keep;
+    use crate::engine::topics::Topics;
     use crate::message::cursor::Epoch;
     use crate::message::json::Json;
     use crate::message::{Draft, Place};
@@ -325,7 +330,8 @@ mod tests {
     #[test]
     fn keys_are_forgotten_with_their_messages() {
         let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
-        let slot = topics.insert(&topic, Terms { keep: Keep::EVERYTHING, conflate: true }, 0);
+        let terms = Terms { keep: Keep::EVERYTHING, conflate: true };
+        let slot = topics.insert(&topic, 0, |topic, leaf| Ring::new(topic, leaf, terms));
         let ring = &mut topics[slot];
         for number in 1..=100 {
             ring.push(message(number, number));
@@ -339,7 +345,8 @@ mod tests {
     #[test]
     fn keys_are_noted_in_steps_while_messages_come_and_go() {
         let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
-        let slot = topics.insert(&topic, Terms { keep: Keep::EVERYTHING, conflate: false }, 0);
+        let terms = Terms { keep: Keep::EVERYTHING, conflate: false };
+        let slot = topics.insert(&topic, 0, |topic, leaf| Ring::new(topic, leaf, terms));
         let ring = &mut topics[slot];
         (1..=40).for_each(|number| ring.push(message(number, number % 7)));
         for number in 41..=60 {

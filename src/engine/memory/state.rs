@@ -5,13 +5,13 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Options;
-use super::ids::Ids;
 use super::read::Looks;
-use super::ring::Used;
-use super::times::Times;
-use super::topics::{Slot, Topics};
-use super::tree::Loss;
+use super::ring::Ring;
+use crate::engine::ids::{Ids, Used};
 use crate::engine::retention::Retention;
+use crate::engine::times::Times;
+use crate::engine::topics::{Slot, Topics};
+use crate::engine::tree::Loss;
 use crate::engine::{Error, IfLast, Publish};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::time::Timestamp;
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) head: u64,
     /// How many messages have been forgotten.
     pub(super) moment: u64,
-    pub(super) topics: Topics,
+    pub(super) topics: Topics<Ring>,
     /// All messages kept. A map, and not a queue with holes: its size is that of what is kept.
     pub(super) kept: BTreeMap<u64, Kept>,
     /// All messages that newer ones of their key stand for.
@@ -45,7 +45,7 @@ pub(super) struct State {
     pub(super) stale: BTreeSet<Slot>,
     /// Topics that may have become idle.
     emptied: Vec<Slot>,
-    pub(super) ids: Ids,
+    pub(super) ids: Ids<Slot>,
 }
 
 /// A kept message and its topic.
@@ -125,7 +125,8 @@ impl State {
         }
         let slot = known.unwrap_or_else(|| {
             let terms = self.retention.terms(&draft.topic);
-            self.topics.insert(&draft.topic, terms, self.head)
+            let ring = |topic, leaf| Ring::new(topic, leaf, terms);
+            self.topics.insert(&draft.topic, self.head, ring)
         });
         // What is past its age goes first: a message that comes later does not stand for it.
         while self.topics[slot].is_expired(now) {
@@ -335,12 +336,12 @@ impl State {
     pub(super) fn expire_ids(&mut self, now: Timestamp, budget: usize) -> bool {
         for _ in 0..budget {
             let Some(entry) = self.ids.pop(now) else { return true };
-            let ids = &mut self.topics[entry.slot].ids;
+            let ids = &mut self.topics[entry.topic].ids;
             // An id that was used again after its window has another publish.
             if ids.get(&entry.id).is_some_and(|used| used.cursor == entry.used.cursor) {
                 ids.remove(&entry.id);
             }
-            self.list_if_idle(entry.slot);
+            self.list_if_idle(entry.topic);
         }
         false
     }

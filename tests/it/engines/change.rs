@@ -18,7 +18,7 @@ fn set_rules(subject: &Subject, rules: &[(&str, Keep, bool)], default: Keep) {
         Rule { filter, keep, conflate }
     };
     subject.engine.set_retention(Retention { rules: rules.iter().map(rule).collect(), default });
-    subject.engine.sweep();
+    subject.sweep();
 }
 
 fn last(count: u64) -> Keep {
@@ -48,16 +48,16 @@ pub(super) fn another_age_holds_for_what_is_kept(subject: &Subject) {
     subject.fill("a", 2..4);
     set_rules(subject, &[("short.a", aged(2 * SHORT), false)], aged(SHORT));
     (subject.pass)(SHORT);
-    subject.engine.sweep();
+    subject.sweep();
     assert_eq!(subject.read_all(&[">"], ReadFrom::Earliest, ALL), Ok(vec![0, 1]));
     (subject.pass)(SHORT);
-    subject.engine.sweep();
+    subject.sweep();
     assert_eq!(subject.engine.kept_topics(), 0);
     // Without an age nothing is ever too old.
     subject.fill("short.a", 4..5);
     set_rules(subject, &[], Keep::EVERYTHING);
     (subject.pass)(100 * SHORT);
-    subject.engine.sweep();
+    subject.sweep();
     assert_eq!(subject.read_all(&[">"], ReadFrom::Earliest, ALL), Ok(vec![4]));
 }
 
@@ -95,13 +95,13 @@ pub(super) fn other_bounds_hold_for_all_topics_together(subject: &Subject) {
     };
     subject.with_id("b", "x");
     subject.engine.set_bounds(bounds(5 * cost + cost / 2, WINDOW));
-    subject.engine.sweep();
+    subject.sweep();
     let kept = subject.read_all(&[">"], ReadFrom::Earliest, ALL).unwrap();
     assert_eq!(kept, [18, 19, 20, 21, 0], "the oldest of all go first");
     assert!(subject.with_id("b", "x").duplicate);
     (subject.pass)(Duration::from_millis(10));
     subject.engine.set_bounds(bounds(1 << 20, Duration::from_millis(10)));
-    subject.engine.sweep();
+    subject.sweep();
     assert!(!subject.with_id("b", "x").duplicate);
     subject.fill("a", 22..40);
     assert_eq!(subject.engine.topic(&topic("a")).unwrap().messages, 20);

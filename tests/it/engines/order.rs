@@ -84,7 +84,7 @@ pub(super) fn an_id_is_used_once_within_its_window(subject: &Subject) {
     assert_eq!((again.cursor, again.published_at), (first.cursor, first.published_at));
     assert!(again.duplicate);
     (subject.pass)(WINDOW);
-    subject.engine.sweep();
+    subject.sweep();
     let later = subject.with_id("a", "x");
     assert!(!later.duplicate && later.cursor != first.cursor);
     assert_eq!(subject.sink.0.lock().len(), 3);

@@ -129,7 +129,7 @@ pub(super) fn old_messages_are_not_served(subject: &Subject) {
     (subject.pass)(SHORT / 2);
     assert_eq!(subject.read_all(&["short.*"], ReadFrom::Earliest, ALL), Ok(vec![]));
     assert!(subject.engine.topic(&super::topic("short.a")).is_none());
-    subject.engine.sweep();
+    subject.sweep();
     subject.earliest(&["short.a"], ReadFrom::After(places[0]));
     assert_eq!(subject.read_all(&["short.a"], ReadFrom::After(places[1]), ALL), Ok(vec![]));
 }

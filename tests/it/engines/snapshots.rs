@@ -146,7 +146,7 @@ pub(super) fn a_snapshot_alone_is_kept_as_long_as_its_message(subject: &Subject)
     (subject.pass)(SHORT / 2);
     assert_eq!(subject.everything(&["short.a"]), [100, 3], "while something follows it, it stays");
     (subject.pass)(SHORT / 2);
-    subject.engine.sweep();
+    subject.sweep();
     assert!(subject.engine.topic(&topic("short.a")).is_none());
     assert!(subject.everything(&["short.a"]).is_empty());
     // Bytes are no reason to let go of it, but no messages at all are.
@@ -154,10 +154,10 @@ pub(super) fn a_snapshot_alone_is_kept_as_long_as_its_message(subject: &Subject)
     subject.compact("a", 100, newest).unwrap();
     let rules = |default| Retention { rules: Vec::new(), default };
     subject.engine.set_retention(rules(Keep { bytes: Some(1), ..Keep::EVERYTHING }));
-    subject.engine.sweep();
+    subject.sweep();
     assert_eq!(subject.everything(&["a"]), [100]);
     subject.engine.set_retention(rules(last(0)));
-    subject.engine.sweep();
+    subject.sweep();
     assert!(subject.engine.topic(&topic("a")).is_none());
 }
 
@@ -167,11 +167,11 @@ pub(super) fn a_snapshot_outlives_its_age_only_for_what_follows_it(subject: &Sub
     (subject.pass)(3 * SHORT / 4);
     subject.publish("short.a", 1);
     (subject.pass)(SHORT / 2);
-    subject.engine.sweep();
+    subject.sweep();
     assert_eq!(subject.everything(&["short.a"]), [100, 1]);
     let default = Keep { age: Some(SHORT), bytes: Some(1), ..Keep::EVERYTHING };
     subject.engine.set_retention(Retention { rules: Vec::new(), default });
-    subject.engine.sweep();
+    subject.sweep();
     assert!(subject.engine.topic(&topic("short.a")).is_none());
     assert_eq!(subject.engine.kept_bytes(), 0);
 }
@@ -185,7 +185,7 @@ pub(super) fn bounds_of_all_topics_hold_with_snapshots(subject: &Subject) {
     let most = subject.engine.kept_bytes() / 2;
     let bounds = Bounds { memory_bytes: most, idempotency_window: SHORT, idempotency_ids_max: 10 };
     subject.engine.set_bounds(bounds);
-    subject.engine.sweep();
+    subject.sweep();
     assert!(subject.engine.kept_bytes() <= most);
     for name in ["a", "b", "c"] {
         let whole: Vec<usize> = [100].into_iter().chain(10..20).collect();

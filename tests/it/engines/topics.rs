@@ -67,7 +67,7 @@ pub(super) fn bytes_are_counted_as_they_come_and_go(subject: &Subject) {
     };
     assert_eq!(subject.engine.kept_bytes(), cost(2..7));
     (subject.pass)(super::SHORT);
-    subject.engine.sweep();
+    subject.sweep();
     assert_eq!(subject.engine.kept_bytes(), cost(2..5));
     wait(subject.engine.purge(&topic("few.a"))).unwrap();
     assert_eq!(subject.engine.kept_bytes(), 0);

@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod random;
 pub(crate) mod raw;
+pub(crate) mod small_disk;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod wait;

@@ -62,6 +62,17 @@ impl Peer {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// An acknowledged connection; `None` when the broker goes before that.
+    pub(crate) async fn try_open_on(stream: S) -> Option<Self> {
+        let mut request = "ws://localhost/graphql".into_client_request().unwrap();
+        let offered = HeaderValue::from_static(TRANSPORT_WS);
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, offered);
+        let upgrade = tokio_tungstenite::client_async(request, stream);
+        let mut peer = Self::of(wait::within("a handshake", upgrade).await.ok()?.0);
+        peer.try_send(&json!({"type": "connection_init"})).await;
+        matches!(peer.hear().await, Heard::Text(_)).then_some(peer)
+    }
+
     /// Opens a WebSocket on a stream that leads to the broker.
     pub(crate) async fn open_on(stream: S, subprotocols: &str) -> Self {
         let mut request = "ws://localhost/graphql".into_client_request().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::retention::later;
+use super::retention::later;
 use crate::message::time::Timestamp;
 
 /// Marks in the order of the log: at each time the head had come to the place beside it.

@@ -3,7 +3,7 @@
 use super::naive::Entry;
 use super::steps::Guess;
 use super::{Pair, now};
-use crate::engine::{Engine, Error};
+use crate::engine::Error;
 use crate::message::cursor::Sequence;
 use crate::message::json::Json;
 use crate::message::topic::Topic;
@@ -21,7 +21,7 @@ impl Pair {
         };
         let payload = Json::parse(&format!("\"{}\"", "s".repeat(padding))).unwrap();
         let draft = Draft { topic: topic.clone(), payload, key: None, headers: None };
-        let result = now(self.memory.compact(draft.clone(), Sequence(upto)));
+        let result = now(self.engine.compact(draft.clone(), Sequence(upto)));
         let is_of_topic = |entry: &&Entry| entry.sequence == upto && entry.topic == *topic;
         let was_there = self.naive.entries.iter().any(|entry| is_of_topic(&entry));
         if let Some(snapshot) = self.naive.snapshot(topic).filter(|&snapshot| upto <= snapshot) {

@@ -3,7 +3,7 @@
 use super::naive::{Entry, Fate};
 use super::steps::{Draw, Guess, topic};
 use super::{Pair, now};
-use crate::engine::{Engine, Error, IfLast, Publish};
+use crate::engine::{Error, IfLast, Publish};
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::json::Json;
 use crate::message::{Draft, Message, Place, Receipt};
@@ -20,8 +20,8 @@ impl Pair {
             })
             .collect();
         let results = match <[Publish; 1]>::try_from(publishes) {
-            Ok([publish]) => vec![now(self.memory.append(publish))],
-            Err(publishes) => now(self.memory.append_many(publishes)).unwrap(),
+            Ok([publish]) => vec![now(self.engine.append(publish))],
+            Err(publishes) => now(self.engine.append_many(publishes)).unwrap(),
         };
         assert_eq!(results, expected);
     }
@@ -51,7 +51,7 @@ impl Pair {
     }
 
     pub(super) fn cursor(&self, sequence: u64) -> Cursor {
-        Cursor { epoch: self.memory.epoch(), sequence: Sequence(sequence) }
+        Cursor { epoch: self.engine.epoch(), sequence: Sequence(sequence) }
     }
 
     fn naive_publish(&mut self, publish: &Publish) -> Result<Receipt, Error> {

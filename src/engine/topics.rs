@@ -5,9 +5,7 @@ use std::ops::{Bound, Index, IndexMut};
 
 use slab::Slab;
 
-use super::ring::Ring;
-use super::tree::{Search, Tree};
-use crate::engine::retention::Terms;
+use super::tree::{Leaf, Search, Tree};
 use crate::message::filter::{Filter, Filters};
 use crate::message::topic::Topic;
 
@@ -15,35 +13,47 @@ use crate::message::topic::Topic;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Slot(usize);
 
+/// What is remembered of a topic.
+pub(super) trait Known {
+    fn topic(&self) -> &Topic;
+    fn leaf(&self) -> Leaf;
+}
+
+/// Topics with what an engine remembers of each.
 #[derive(Debug)]
-pub(super) struct Topics {
-    rings: Slab<Ring>,
+pub(super) struct Topics<T> {
+    known: Slab<T>,
     /// Clients choose the names: the hash has to withstand names that were made to collide.
     slots: HashMap<Topic, Slot>,
     names: BTreeMap<Topic, Slot>,
     pub(super) tree: Tree,
 }
 
-impl Topics {
+impl<T: Known> Topics<T> {
     pub(super) fn new() -> Self {
-        let (rings, slots, names) = (Slab::new(), HashMap::new(), BTreeMap::new());
-        Self { rings, slots, names, tree: Tree::new() }
+        let (known, slots, names) = (Slab::new(), HashMap::new(), BTreeMap::new());
+        Self { known, slots, names, tree: Tree::new() }
     }
 
     pub(super) fn slot(&self, topic: &Topic) -> Option<Slot> {
         self.slots.get(topic).copied()
     }
 
-    pub(super) fn get(&self, topic: &Topic) -> Option<&Ring> {
+    pub(super) fn get(&self, topic: &Topic) -> Option<&T> {
         self.slot(topic).map(|slot| &self[slot])
     }
 
     /// Begins to remember a topic; `head` is the newest place of the log.
-    pub(super) fn insert(&mut self, topic: &Topic, terms: Terms, head: u64) -> Slot {
-        let entry = self.rings.vacant_entry();
+    pub(super) fn insert(
+        &mut self,
+        topic: &Topic,
+        head: u64,
+        make: impl FnOnce(Topic, Leaf) -> T,
+    ) -> Slot {
+        let entry = self.known.vacant_entry();
         let slot = Slot(entry.key());
         let leaf = self.tree.insert(topic, slot, head);
-        entry.insert(Ring::new(topic.clone(), leaf, terms));
+        entry.insert(make(topic.clone(), leaf));
         self.slots.insert(topic.clone(), slot);
         self.names.insert(topic.clone(), slot);
         slot
@@ -51,10 +61,10 @@ impl Topics {
 
     /// Remembers nothing of a topic any more but that it has lost messages.
     pub(super) fn remove(&mut self, slot: Slot) {
-        let ring = self.rings.remove(slot.0);
-        self.slots.remove(&ring.topic);
-        self.names.remove(&ring.topic);
-        self.tree.remove(ring.leaf);
+        let known = self.known.remove(slot.0);
+        self.slots.remove(known.topic());
+        self.names.remove(known.topic());
+        self.tree.remove(known.leaf());
     }
 
     /// The topic whose name comes after this one; `None`: the first.
@@ -66,7 +76,7 @@ impl Topics {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let no_names = self.slots.is_empty() && self.names.is_empty();
-        self.rings.is_empty() && no_names && self.tree.is_empty()
+        self.known.is_empty() && no_names && self.tree.is_empty()
     }
 
     /// The topics that match, or `None` when that takes too many looks.
@@ -80,7 +90,7 @@ impl Topics {
         &'a self,
         matching: &'a Filter,
         after: Option<&'a str>,
-    ) -> impl Iterator<Item = &'a Ring> {
+    ) -> impl Iterator<Item = &'a T> {
         let prefix = matching.literal_prefix();
         let start = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
@@ -93,16 +103,16 @@ impl Topics {
     }
 }
 
-impl Index<Slot> for Topics {
-    type Output = Ring;
+impl<T> Index<Slot> for Topics<T> {
+    type Output = T;
 
-    fn index(&self, slot: Slot) -> &Ring {
-        &self.rings[slot.0]
+    fn index(&self, slot: Slot) -> &T {
+        &self.known[slot.0]
     }
 }
 
-impl IndexMut<Slot> for Topics {
-    fn index_mut(&mut self, slot: Slot) -> &mut Ring {
-        &mut self.rings[slot.0]
+impl<T> IndexMut<Slot> for Topics<T> {
+    fn index_mut(&mut self, slot: Slot) -> &mut T {
+        &mut self.known[slot.0]
     }
 }

@@ -1,9 +1,11 @@
-//! The engine beside a naive one: whatever is done to both, both say the same.
+//! Each engine beside a naive one: whatever is done to both, both say the same.
 
 mod compact;
 mod naive;
 mod publish;
+mod reading;
 mod steps;
+mod subject;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,15 +15,13 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use self::naive::{Entry, Expected, Naive};
-use self::steps::{BOUNDS, Draw, FILTERS, Guess, Step, TOPICS, filters, retention, steps, topic};
-use super::read::Looks;
-use super::{Memory, Options};
-use crate::engine::{Accept, Bounds, Engine, Error, Limit, ReadFrom, Reply, Sink};
+use self::steps::{BOUNDS, Draw, Guess, Step, TOPICS, filters, retention, steps, topic};
+use self::subject::{Kind, Subject};
+use crate::engine::{Bounds, Error, Limit, ReadFrom, Reply, Sink};
 use crate::message::Message;
-use crate::message::cursor::{Epoch, Sequence};
-use crate::message::filter::{Filter, Filters};
+use crate::message::cursor::Sequence;
+use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
-use crate::message::topic::Topic;
 
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Arc<Message>>>);
@@ -34,7 +34,7 @@ impl Sink for Recorder {
 
 /// Both engines, and readers that page.
 struct Pair {
-    memory: Arc<Memory>,
+    engine: Subject,
     sink: Arc<Recorder>,
     naive: Naive,
     clock: Arc<AtomicI64>,
@@ -50,10 +50,10 @@ struct Reader {
     limit: Limit,
 }
 
-fn now<T>(reply: Reply<T>) -> Result<T, Error> {
+fn now<T: Unpin>(reply: Reply<T>) -> Result<T, Error> {
     match reply {
-        Reply::Now(Some(result)) => result,
-        _ => panic!("the memory engine answers at once"),
+        Reply::Now(result) => result.unwrap(),
+        Reply::Later(answer) => answer.blocking_recv().unwrap(),
     }
 }
 
@@ -62,19 +62,26 @@ fn sequences(messages: &[Arc<Message>]) -> Vec<u64> {
 }
 
 impl Pair {
-    fn new(memory_bytes: u64, looks: Looks) -> Self {
+    fn new(kind: Kind, memory_bytes: u64, looks: (usize, usize)) -> Self {
         let clock = Arc::new(AtomicI64::new(1_000_000));
         let sink = Arc::new(Recorder::default());
         let bounds = bounds(memory_bytes);
-        let time = Arc::clone(&clock);
-        let clock_of_both = move || Timestamp::from_micros(time.load(Ordering::Relaxed));
-        let (epoch, retention) = (Epoch::new(7), retention(0));
-        let rules = retention.clone();
-        let options = Options { epoch, retention, bounds, clock: Arc::new(clock_of_both) };
-        let memory = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
-        memory.state.lock().looks = looks;
-        let naive = Naive::new(rules, bounds);
-        Self { memory, sink, naive, clock, readers: Vec::new(), entries_max: looks.entries_max }
+        let seen = Arc::clone(&sink) as Arc<dyn Sink>;
+        let engine = Subject::new(kind, bounds, looks, Arc::clone(&clock), seen);
+        let naive = Naive::new(retention(0), bounds);
+        Self { engine, sink, naive, clock, readers: Vec::new(), entries_max: looks.1 }
+    }
+
+    fn restart(&mut self) {
+        self.engine.settle();
+        if self.engine.restart(self.naive.retention.clone(), self.naive.bounds) {
+            // Readers of a process that is gone come again from where they stand.
+            self.readers.retain(|reader| matches!(reader.from, ReadFrom::After(_)));
+            // A start begins with a sweep.
+            self.engine.settle();
+            self.naive.sweep(self.time());
+            self.check_totals();
+        }
     }
 
     fn time(&self) -> Timestamp {
@@ -89,20 +96,23 @@ impl Pair {
                 self.clock.fetch_add(i64::from(ms) * 1000, Ordering::Relaxed);
             }
             Step::Sweep => {
-                self.memory.sweep();
+                self.engine.sweep();
+                self.engine.settle();
                 self.naive.sweep(self.time());
             }
             Step::Purge(index) => {
-                let purged = now(self.memory.purge(&topic(index))).unwrap();
+                let purged = now(self.engine.purge(&topic(index))).unwrap();
                 assert_eq!(purged, self.naive.purge(&topic(index)));
             }
             Step::Compact { topic: index, at, padding } => self.compact(&topic(index), at, padding),
             Step::Rules(number) => {
-                self.memory.set_retention(retention(number));
+                self.engine.set_retention(retention(number));
+                self.engine.settle();
                 self.naive.set_retention(retention(number), self.time());
             }
             Step::Bound(memory_bytes) => {
-                self.memory.set_bounds(bounds(memory_bytes));
+                self.engine.set_bounds(bounds(memory_bytes));
+                self.engine.settle();
                 self.naive.set_bounds(bounds(memory_bytes));
             }
             Step::Open { filters: indices, back, snapshot, messages, bytes } => {
@@ -125,6 +135,7 @@ impl Pair {
             Step::Since(ms) => self.since(ms),
             Step::List { filter, after, count } => self.list(filter, after, count),
             Step::Totals => self.check_totals(),
+            Step::Restart => self.restart(),
         }
     }
 
@@ -138,7 +149,7 @@ impl Pair {
         let is_stale = is_snapshot && stale.iter().any(|topic| reader.filters.matches(topic));
         let may_be_stale = is_snapshot && (is_stale || stale.len() > self.entries_max);
         let head = self.naive.head();
-        let result = now(self.memory.read(&reader.filters, reader.from, reader.limit));
+        let result = now(self.engine.read(&reader.filters, reader.from, reader.limit));
         let (after, moment) = reader.start;
         match result {
             Ok(batch) => {
@@ -175,88 +186,23 @@ impl Pair {
                 assert!(is_due && is_exact, "{after} {place} {lost} {}", self.naive.floor);
                 reader.from = ReadFrom::After(earliest.sequence);
                 reader.start = (place, 0);
-                let again = self.memory.read(&reader.filters, reader.from, reader.limit);
+                let again = self.engine.read(&reader.filters, reader.from, reader.limit);
                 assert!(now(again).is_ok(), "the earliest position has to work");
             }
             Err(error) => panic!("{error:?}"),
         }
     }
 
-    fn read_back(&self, filters: &Filters, back: Option<u8>, messages: usize) {
-        let limit = Limit { messages, bytes: 2000 };
-        let head = self.naive.head();
-        let mut before = back.map(|back| Sequence(head.saturating_sub(u64::from(back) / 4)));
-        let end = before.map_or(head + 1, |before| before.0);
-        let mut found = Vec::new();
-        while before != Some(Sequence::ZERO) {
-            let batch = now(self.memory.read_back(filters, before, limit)).unwrap();
-            assert!(batch.messages.len() <= messages && batch.upto.0 < before.map_or(end, |b| b.0));
-            found.extend(sequences(&batch.messages));
-            before = Some(batch.upto);
-        }
-        let matching = |e: &&Entry| e.sequence < end && filters.matches(&e.topic);
-        let expected: Vec<u64> =
-            self.naive.kept().rev().filter(matching).map(|e| e.sequence).collect();
-        assert_eq!(found, expected);
-    }
-
-    fn last(&self, filters: &Filters, count: usize, odd: bool) {
-        let passes = move |sequence: u64| !odd || sequence % 2 == 1;
-        let accept: Accept = Arc::new(move |message| passes(message.cursor.sequence.0));
-        let batch = now(self.memory.last(filters, count, accept)).unwrap();
-        assert_eq!(batch.upto.0, self.naive.head());
-        let newer = |entry: &Entry| {
-            let newer = |e: &&Entry| e.sequence > entry.sequence && passes(e.sequence);
-            self.naive.kept_of(&entry.topic).filter(newer).count()
-        };
-        let expected: Vec<u64> = self
-            .naive
-            .kept()
-            .filter(|e| filters.matches(&e.topic) && passes(e.sequence) && newer(e) < count)
-            .map(|entry| entry.sequence)
-            .collect();
-        assert_eq!(sequences(&batch.messages), expected);
-    }
-
-    fn since(&self, ms: u16) {
-        let micros = self.time().as_micros() - i64::from(ms) * 1000 + 2000;
-        let time = Timestamp::from_micros(micros);
-        let place = now(self.memory.before_time(time)).unwrap().0;
-        let older = |entry: &&Entry| entry.at < time;
-        let exact = self.naive.entries.iter().filter(older).count() as u64;
-        let kept = self.naive.kept().rfind(older).map_or(0, |entry| entry.sequence);
-        assert!(kept <= place && place <= exact, "{kept} {place} {exact}");
-    }
-
-    fn list(&self, filter: usize, after: Option<usize>, count: usize) {
-        let filter = Filter::parse(FILTERS[filter]).unwrap();
-        let after = after.map(|index| TOPICS[index]);
-        let listed: Vec<String> = self
-            .memory
-            .topics(&filter, after, count)
-            .iter()
-            .map(|kept| kept.topic.to_string())
-            .collect();
-        let mut names: Vec<&str> = TOPICS
-            .into_iter()
-            .filter(|name| after.is_none_or(|after| *name > after))
-            .filter(|name| filter.matches(&Topic::parse(name).unwrap()))
-            .filter(|name| self.naive.kept_of(&Topic::parse(name).unwrap()).next().is_some())
-            .collect();
-        names.sort_unstable();
-        names.truncate(count);
-        assert_eq!(listed, names);
-    }
-
     fn check_totals(&mut self) {
         self.naive.expire(self.time());
-        assert_eq!(self.memory.kept_bytes(), self.naive.bytes());
+        self.engine.settle();
+        assert_eq!(self.engine.kept_bytes(), self.naive.bytes());
         let mut filled = 0;
         for index in 0..TOPICS.len() {
             let topic = topic(index);
             let expected: Vec<&Entry> = self.naive.kept_of(&topic).collect();
             filled += u64::from(!expected.is_empty());
-            let found = self.memory.topic(&topic).map(|kept| {
+            let found = self.engine.topic(&topic).map(|kept| {
                 (kept.messages, kept.bytes, kept.first, kept.last, kept.last_published_at)
             });
             let expected = expected.first().zip(expected.last()).map(|(first, last)| {
@@ -266,8 +212,8 @@ impl Pair {
             });
             assert_eq!(found, expected, "{topic}");
         }
-        assert_eq!(self.memory.kept_topics(), filled);
-        assert_eq!(self.memory.head().0, self.naive.head());
+        assert_eq!(self.engine.kept_topics(), filled);
+        assert_eq!(self.engine.head().0, self.naive.head());
         let seen = std::mem::take(&mut *self.sink.0.lock());
         let first = self.naive.head() - seen.len() as u64;
         for (message, entry) in
@@ -290,9 +236,10 @@ fn publish(topic: usize, padding: usize, count: usize) -> Step {
     Step::Publish(vec![draw; count])
 }
 
-#[test]
-fn what_is_past_its_age_makes_room_before_what_is_not() {
-    let mut pair = Pair::new(9_000, Looks::default());
+const LOOKS: (usize, usize) = (512, 2048);
+
+fn what_is_past_its_age_makes_room_before_what_is_not(kind: Kind) {
+    let mut pair = Pair::new(kind, 9_000, LOOKS);
     let (count, age) = (0, 1);
     let fill = [publish(count, 0, 1), publish(age, 100, 24), Step::Pass(100)];
     let over = [publish(count, 5000, 1), Step::Totals];
@@ -302,9 +249,8 @@ fn what_is_past_its_age_makes_room_before_what_is_not() {
     assert_eq!(pair.naive.kept().count(), 2);
 }
 
-#[test]
-fn a_message_does_not_stand_for_one_that_was_past_its_age() {
-    let mut pair = Pair::new(1 << 20, Looks::default());
+fn a_message_does_not_stand_for_one_that_was_past_its_age(kind: Kind) {
+    let mut pair = Pair::new(kind, 1 << 20, LOOKS);
     let old = 5;
     let open = Step::Open {
         filters: vec![3],
@@ -321,9 +267,8 @@ fn a_message_does_not_stand_for_one_that_was_past_its_age() {
 }
 
 /// It outlived its time only for what followed it.
-#[test]
-fn a_snapshot_past_its_age_goes_with_what_followed_it() {
-    let mut pair = Pair::new(9_000, Looks::default());
+fn a_snapshot_past_its_age_goes_with_what_followed_it(kind: Kind) {
+    let mut pair = Pair::new(kind, 9_000, LOOKS);
     let old = 5;
     let compact = Step::Compact { topic: old, at: Guess::Newest, padding: 0 };
     let fill = [publish(old, 0, 1), compact, Step::Pass(20), publish(old, 5000, 1), Step::Pass(15)];
@@ -335,29 +280,68 @@ fn a_snapshot_past_its_age_goes_with_what_followed_it() {
     assert_eq!(pair.naive.kept().count(), 2, "what came later does not keep it");
 }
 
-proptest! {
-    #[test]
-    fn it_does_what_the_naive_engine_does(
-        memory_bytes in prop::sample::select(BOUNDS.to_vec()),
-        topics_max in 0..12_usize,
-        entries_max in 1..6_usize,
-        steps in prop::collection::vec(steps(), 1..80),
-    ) {
-        let mut pair = Pair::new(memory_bytes, Looks { topics_max, entries_max });
-        for step in steps {
-            pair.step(step);
-        }
-        pair.step(Step::Totals);
-        for index in 0..pair.readers.len() {
-            let end = pair.naive.head();
-            for _ in 0..2 * end + 2 {
+fn it_does_what_the_naive_engine_does(
+    kind: Kind,
+    memory_bytes: u64,
+    looks: (usize, usize),
+    steps: Vec<Step>,
+) {
+    let mut pair = Pair::new(kind, memory_bytes, looks);
+    for step in steps {
+        pair.step(step);
+    }
+    pair.step(Step::Totals);
+    for index in 0..pair.readers.len() {
+        let end = pair.naive.head();
+        for _ in 0..2 * end + 2 {
+            if pair.readers[index].start.0 != end {
                 pair.read(index);
             }
-            assert_eq!(pair.readers[index].start.0, end, "the reader comes to the end");
         }
-        (0..TOPICS.len()).for_each(|index| pair.step(Step::Purge(index)));
-        pair.step(Step::Pass(1000));
-        pair.memory.sweep();
-        prop_assert!(pair.memory.state.lock().is_blank(), "nothing is left of what is gone");
+        assert_eq!(pair.readers[index].start.0, end, "the reader comes to the end");
     }
+    (0..TOPICS.len()).for_each(|index| pair.step(Step::Purge(index)));
+    pair.step(Step::Pass(1000));
+    pair.engine.sweep();
+    assert!(pair.engine.is_blank(), "nothing is left of what is gone");
 }
+
+/// The same of every engine, with so many random cases.
+macro_rules! beside_the_naive_one {
+    ($engine:ident, $kind:expr, $cases:expr) => {
+        mod $engine {
+            use super::*;
+
+            #[test]
+            fn what_is_past_its_age_makes_room_before_what_is_not() {
+                super::what_is_past_its_age_makes_room_before_what_is_not($kind);
+            }
+
+            #[test]
+            fn a_message_does_not_stand_for_one_that_was_past_its_age() {
+                super::a_message_does_not_stand_for_one_that_was_past_its_age($kind);
+            }
+
+            #[test]
+            fn a_snapshot_past_its_age_goes_with_what_followed_it() {
+                super::a_snapshot_past_its_age_goes_with_what_followed_it($kind);
+            }
+
+            proptest! {
+                #![proptest_config(ProptestConfig::with_cases($cases))]
+                #[test]
+                fn it_does_what_the_naive_engine_does(
+                    memory_bytes in prop::sample::select(BOUNDS.to_vec()),
+                    looks in (0..12_usize, 1..6_usize),
+                    steps in prop::collection::vec(steps(), 1..80),
+                ) {
+                    super::it_does_what_the_naive_engine_does($kind, memory_bytes, looks, steps);
+                }
+            }
+        }
+    };
+}
+
+beside_the_naive_one!(memory, Kind::Memory, 256);
+// A case opens several logs, and each of them makes some dozens of files.
+beside_the_naive_one!(disk, Kind::Disk, 64);

@@ -99,6 +99,16 @@ impl Tree {
         }
     }
 
+    /// Topics that are no more, wherever they were, may have lost anything up to this place, at the
+    /// first moment.
+    pub(super) fn forget_before(&mut self, sequence: u64) {
+        let loss = Loss { sequence, moment: u64::from(sequence > 0) };
+        for (_, node) in &mut self.nodes {
+            node.gone.join(loss);
+            node.under.join(loss);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.len() == 1

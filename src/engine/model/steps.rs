@@ -18,6 +18,8 @@ pub(super) enum Step {
     Publish(Vec<Draw>),
     Pass(u16),
     Sweep,
+    /// Where the log outlives its process: another one goes on with it.
+    Restart,
     /// Totals are compared, which also takes away what is past its age.
     Totals,
     Purge(usize),
@@ -105,6 +107,7 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         12 => prop::collection::vec(draws(), 1..7).prop_map(Step::Publish),
         3 => (0..40_u16).prop_map(Step::Pass),
         2 => Just(Step::Sweep),
+        1 => Just(Step::Restart),
         2 => Just(Step::Totals),
         2 => (0..TOPICS.len()).prop_map(Step::Purge),
         1 => (0..RULES).prop_map(Step::Rules),
