@@ -12,11 +12,12 @@ pub struct Timestamp(i64);
 pub struct TimestampError(String);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch; what lies outside of the years -9999 to 9999 becomes
-    /// the first or last moment in them.
+    /// From microseconds since the Unix epoch; what lies outside of the years 0 to 9999, which
+    /// RFC 3339 can write, becomes the first or last moment in them.
     pub fn from_micros(micros: i64) -> Self {
         let second = 1_000_000;
-        let least = jiff::Timestamp::MIN.as_second() * second;
+        // 0000-01-01T00:00:00Z.
+        let least = -62_167_219_200 * second;
         let most = jiff::Timestamp::MAX.as_second() * second;
         Self(micros.clamp(least, most))
     }
@@ -91,5 +92,8 @@ mod tests {
             assert!(Timestamp::parse(good).is_ok(), "{good}");
         }
         assert!(Timestamp::from_micros(i64::MAX).to_string().starts_with("9999-"));
+        let first = Timestamp::from_micros(i64::MIN);
+        assert_eq!(first.to_string(), "0000-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::parse("0000-01-01T00:00:00+01:00"), Ok(first));
     }
 }

@@ -22,6 +22,13 @@ fn padded(query: &str, operation: &str, bytes: usize) -> String {
     request(&"x".repeat(bytes - request("").len()))
 }
 
+/// Is one subscription live?
+async fn follows(broker: &Broker) -> Option<()> {
+    let query = json!({"query": "{ connections { nodes { subscriptions } } }"});
+    let answer = broker.post(&query).await.json();
+    (answer["data"]["connections"]["nodes"][0]["subscriptions"] == 1).then_some(())
+}
+
 #[tokio::test]
 async fn a_large_request_begins_its_stream() {
     let broker = Broker::start();
@@ -44,6 +51,8 @@ async fn a_request_that_is_too_large_for_a_stream_leaves_the_stream_alone() {
     // A body may be so long, but on a stream there are words around it.
     let refused = start(padded("{ broker { node } }", "b", MESSAGE_BYTES)).await;
     assert_eq!(refused.status, 413, "{refused:?}");
+    // Accepted is not yet live.
+    wait::until("it follows", async || follows(&broker).await).await;
     broker.peer().await.publish("s.a", 1).await;
     let event = stream.message().await;
     assert_eq!(event.json()["payload"]["data"]["messages"]["payload"], 1, "{event:?}");
