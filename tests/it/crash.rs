@@ -14,6 +14,8 @@ use crate::harness::peer::{Heard, PUBLISH, Peer};
 use crate::harness::random::Random;
 
 const PUBLISHERS: usize = 16;
+/// Messages of each topic, where it forgets.
+const KEPT: usize = 20;
 /// A round is killed when at most so many messages of it were acknowledged.
 const ACKNOWLEDGED_MAX: u64 = 800;
 
@@ -40,27 +42,32 @@ struct Death<'a> {
     at: u64,
 }
 
-fn serve(folder: &Path) -> Broker {
+fn serve(folder: &Path, last: usize) -> Broker {
     let data = format!("data.dir={}", folder.display());
-    Broker::with(&[&data, "keep.last=1000000", "keep.bytes=1GiB", "keep.age=1h"])
+    let last = format!("keep.last={last}");
+    Broker::with(&[&data, &last, "keep.bytes=1GiB", "keep.age=1h"])
+}
+
+fn rounds() -> usize {
+    if std::env::var_os("TIDINGS_FULL").is_some() { 100 } else { 5 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
-    let rounds = if std::env::var_os("TIDINGS_FULL").is_some() { 100 } else { 5 };
+    let rounds = rounds();
     let folder = tempfile::tempdir().unwrap();
     let mut random = Random::from_environment();
     let mut publishers: Vec<Publisher> = (0..PUBLISHERS).map(Publisher::new).collect();
     let mut reader = Reader::default();
     for _ in 0..rounds {
-        let mut broker = serve(folder.path());
+        let mut broker = serve(folder.path(), 1_000_000);
         let at = 1 + random.below(ACKNOWLEDGED_MAX);
         let death = Death { broker: &broker, acknowledged: AtomicU64::new(0), at };
         let publishing = join_all(publishers.iter_mut().map(|publisher| publisher.run(&death)));
         tokio::join!(publishing, reader.read(&broker, usize::MAX));
         broker.exit().await;
     }
-    let broker = serve(folder.path());
+    let broker = serve(folder.path(), 1_000_000);
     for publisher in &mut publishers {
         let mut peer = broker.peer().await;
         publisher.retry_newest(&mut peer).await;
@@ -75,6 +82,37 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         assert_eq!(reader.seen[&publisher.topic], expected, "{}", publisher.topic);
     }
     println!("{rounds} rounds, {total} messages");
+}
+
+/// What a topic forgets goes with the very publish that makes it go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_keeps_its_newest_messages_over_every_death() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random::from_environment();
+    let mut publishers: Vec<Publisher> = (0..PUBLISHERS).map(Publisher::new).collect();
+    for _ in 0..rounds() {
+        let mut broker = serve(folder.path(), KEPT);
+        let at = 1 + random.below(ACKNOWLEDGED_MAX);
+        let death = Death { broker: &broker, acknowledged: AtomicU64::new(0), at };
+        join_all(publishers.iter_mut().map(|publisher| publisher.run(&death))).await;
+        broker.exit().await;
+        let broker = serve(folder.path(), KEPT);
+        let mut peer = broker.peer().await;
+        for publisher in &mut publishers {
+            assert!(publisher.publish(&mut peer).await.is_some());
+            let query = format!(
+                "{{ history(topics: {0:?}, first: 1000) {{ nodes {{ payload cursor }} }}
+                    topic(name: {0:?}) {{ messages }} }}",
+                publisher.topic
+            );
+            let data = peer.ask(&query, json!({})).await;
+            let newest = publisher.acknowledged.iter().enumerate().rev().take(KEPT).rev();
+            let expected: Vec<Value> =
+                newest.map(|(at, cursor)| json!({"payload": at, "cursor": cursor})).collect();
+            assert_eq!(data["history"]["nodes"], json!(expected), "{}", publisher.topic);
+            assert_eq!(data["topic"]["messages"], json!(expected.len()));
+        }
+    }
 }
 
 impl Publisher {
