@@ -148,7 +148,8 @@ impl Publisher {
     /// Publishes the next number; its receipt, unless the broker is gone.
     async fn publish(&mut self, peer: &mut Peer) -> Option<Value> {
         let number = self.acknowledged.len();
-        let id = format!("op{number}");
+        // Not as the peer names its own.
+        let id = format!("publish{number}");
         let variables = json!({
             "topic": self.topic,
             "payload": number,
