@@ -5,6 +5,7 @@
 //! sink once it is on disk. Knows nothing of: other nodes.
 
 mod book;
+mod boot;
 mod folder;
 mod ground;
 mod inbox;
@@ -17,6 +18,7 @@ mod survey;
 mod view;
 mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -27,6 +29,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use self::book::Book;
+use self::boot::Boot;
 use self::folder::Folder;
 pub use self::folder::FolderError;
 use self::ground::Ground;
@@ -87,6 +90,7 @@ pub struct Disk {
     inbox: Arc<Inbox>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
+    boot: Boot,
     clock: Clock,
 }
 
@@ -114,10 +118,14 @@ impl Disk {
         let store = Arc::new(Store::open(&folder.store()).map_err(damaged)?);
         let found = store.state().map_err(damaged)?;
         let log = found.unwrap_or_else(|| LogRecord::new(options.epoch));
-        let log = whole(log, acknowledged, &options)?;
+        let boot = Boot::new(folder.boot());
+        let of_boot = |error: io::Error| folder::system(&folder.boot(), &error);
+        let may_have_lost = boot.may_have_lost().map_err(of_boot)?;
+        let log = whole(log, acknowledged, may_have_lost, &options)?;
         if found != Some(log) {
             store.begin(log).map_err(damaged)?;
         }
+        boot.begin(options.sync).map_err(of_boot)?;
         let (book, view) = Book::load(Arc::clone(&store), log, options.retention, options.bounds)
             .map_err(damaged)?;
         mark.note(log.head);
@@ -148,7 +156,8 @@ impl Disk {
         let readers = Readers::start(READERS).map_err(system)?;
         let thread = std::thread::Builder::new().name("disk-write".into());
         let writer = thread.spawn(move || writer.run()).map_err(system)?;
-        Ok(Arc::new(Self { ground, inbox, readers, writer: Some(writer), clock: options.clock }))
+        let (writer, clock) = (Some(writer), options.clock);
+        Ok(Arc::new(Self { ground, inbox, readers, writer, boot, clock }))
     }
 
     /// The same, looking at so many topics and entries in one read.
@@ -200,11 +209,25 @@ impl Disk {
 }
 
 /// The log, if all that was acknowledged is in it; otherwise another one that goes on after it.
-fn whole(log: LogRecord, acknowledged: u64, options: &Options) -> Result<LogRecord, FolderError> {
-    if log.head >= acknowledged {
-        return Ok(log);
-    }
+fn whole(
+    log: LogRecord,
+    acknowledged: u64,
+    may_have_lost: bool,
+    options: &Options,
+) -> Result<LogRecord, FolderError> {
     let path = options.folder.display().to_string();
+    if log.head >= acknowledged {
+        if !may_have_lost {
+            return Ok(log);
+        }
+        tracing::warn!(
+            "{path}: the machine went down while data.sync was not \"always\": acknowledged \
+             messages may be missing at the end of the log; it goes on after message {}, and \
+             cursors from before are expired",
+            log.head
+        );
+        return Ok(LogRecord { epoch: options.epoch, ..log });
+    }
     if !options.accept_loss {
         return Err(FolderError::Short { path, found: log.head, acknowledged });
     }
@@ -352,7 +375,9 @@ impl Drop for Disk {
         self.inbox.note(|waiting| waiting.is_closed = true);
         if let Some(writer) = self.writer.take() {
             // It says itself what went wrong.
-            let _ = writer.join();
+            let is_whole = writer.join().is_ok() && self.ground.failure().is_none();
+            // What is left of the file costs an epoch at the next boot, and no message.
+            let _ = if is_whole { self.boot.end() } else { Ok(()) };
         }
     }
 }

@@ -26,6 +26,10 @@ impl Sink for Nobody {
 }
 
 fn open(folder: &Path, accept_loss: bool) -> Result<Arc<Disk>, FolderError> {
+    open_with(folder, accept_loss, Sync::Always)
+}
+
+fn open_with(folder: &Path, accept_loss: bool, sync: Sync) -> Result<Arc<Disk>, FolderError> {
     static EPOCHS: AtomicI64 = AtomicI64::new(1);
     let options = Options {
         folder: folder.to_owned(),
@@ -37,7 +41,7 @@ fn open(folder: &Path, accept_loss: bool) -> Result<Arc<Disk>, FolderError> {
             idempotency_ids_max: 100_000,
         },
         clock: Arc::new(|| Timestamp::from_micros(1)),
-        sync: Sync::Always,
+        sync,
         free_bytes_min: 0,
         accept_loss,
     };
@@ -53,6 +57,32 @@ fn publish(number: usize, padding: usize) -> Publish {
     let topic = Topic::parse(&format!("t.{}", number % 7)).unwrap();
     let draft = Draft { topic, payload, key: None, headers: None };
     Publish { draft, id: Some(number.to_string().into()), if_last: None }
+}
+
+#[test]
+fn after_a_power_loss_that_could_take_messages_cursors_of_before_are_expired() {
+    for sync in [Sync::Interval(std::time::Duration::from_secs(1)), Sync::Never] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("boot");
+        let open = |sync| open_with(folder.path(), false, sync).unwrap();
+        let disk = open(sync);
+        wait(disk.append(publish(1, 10))).unwrap();
+        let (epoch, left) = (disk.epoch(), fs::read_to_string(&file).unwrap());
+        drop(disk);
+        assert!(!file.exists(), "a clean end");
+        assert_eq!(open(sync).epoch(), epoch);
+        fs::write(&file, &left).unwrap();
+        assert_eq!(open(sync).epoch(), epoch, "killed under the same boot");
+        fs::write(&file, "another boot\n").unwrap();
+        let disk = open(sync);
+        let second = disk.epoch();
+        assert_ne!(second, epoch);
+        assert_eq!(disk.head(), Sequence(1));
+        wait(disk.append(publish(2, 10))).unwrap();
+        drop(disk);
+        assert_eq!(open(Sync::Always).epoch(), second, "once is enough");
+        assert!(!file.exists());
+    }
 }
 
 /// A log of so many messages, written in small groups.

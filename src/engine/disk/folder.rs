@@ -92,6 +92,7 @@ const FORMAT_FILE: &str = "tidings-log";
 const FORMAT_TEXT: &str = "tidings log, format ";
 const LOCK_FILE: &str = "lock";
 const MARK_FILE: &str = "acknowledged";
+const BOOT_FILE: &str = "boot";
 const STORE_FOLDER: &str = "store";
 
 impl Folder {
@@ -116,6 +117,10 @@ impl Folder {
 
     pub(super) fn mark(&self) -> PathBuf {
         self.path.join(MARK_FILE)
+    }
+
+    pub(super) fn boot(&self) -> PathBuf {
+        self.path.join(BOOT_FILE)
     }
 
     /// As messages name it.
