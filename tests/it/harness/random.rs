@@ -8,9 +8,14 @@ pub(crate) struct Random(u64);
 impl Random {
     /// From `TIDINGS_SEED`, or from the time; the seed is printed.
     pub(crate) fn from_environment() -> Self {
-        let given = std::env::var("TIDINGS_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let seed = given.unwrap_or_else(|| u64::from(now.subsec_nanos()));
+        Self::from_environment_or(u64::from(now.subsec_nanos()))
+    }
+
+    /// From `TIDINGS_SEED`, or this one; the seed is printed.
+    pub(crate) fn from_environment_or(default: u64) -> Self {
+        let given = std::env::var("TIDINGS_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or(default);
         println!("TIDINGS_SEED={seed}");
         Self(seed)
     }
