@@ -1,6 +1,6 @@
 //! All topics that the log remembers: by name, in the order of names, and as a tree.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{Bound, Index, IndexMut};
 
 use slab::Slab;
@@ -83,6 +83,22 @@ impl<T: Known> Topics<T> {
     pub(super) fn matching(&self, filters: &Filters, looks_max: usize) -> Option<Vec<Slot>> {
         let mut search = Search { slots: Vec::new(), looks_left: looks_max };
         self.tree.find(filters, &mut search).then_some(search.slots)
+    }
+
+    /// Is one of these topics a matching one? Also true where that takes too many looks.
+    pub(super) fn any(
+        &self,
+        filters: &Filters,
+        among: &BTreeSet<Slot>,
+        topics_max: usize,
+        entries_max: usize,
+    ) -> bool {
+        if let Some(slots) = self.matching(filters, topics_max) {
+            return slots.iter().any(|slot| among.contains(slot));
+        }
+        let mut among = among.iter();
+        let mut first = among.by_ref().take(entries_max);
+        first.any(|&slot| filters.matches(self[slot].topic())) || among.next().is_some()
     }
 
     /// Topics whose names may match, in the order of names, beginning after one.

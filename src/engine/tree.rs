@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::ReadFrom;
 use super::topics::Slot;
 use crate::message::filter::{Filter, Filters};
 use crate::message::topic::Topic;
@@ -122,6 +123,35 @@ impl Tree {
             at = self.nodes[at].parent;
             self.nodes[at].under.join(loss);
         }
+    }
+
+    /// Where a read begins; otherwise the earliest place from which one misses nothing. `moment` is
+    /// how much the log had forgotten by now, and `is_stale` whether a matching topic has lost
+    /// messages after its snapshot.
+    pub(super) fn start(
+        &self,
+        filters: &Filters,
+        from: ReadFrom,
+        head: u64,
+        moment: u64,
+        is_stale: impl FnOnce() -> bool,
+    ) -> Result<Start, Option<u64>> {
+        let start = match from {
+            ReadFrom::Snapshot if is_stale() => {
+                return Err(self.lost(filters, Start { after: 0, moment: 0 }));
+            }
+            ReadFrom::Earliest | ReadFrom::Snapshot => Start { after: 0, moment },
+            ReadFrom::After(after) => Start { after: after.0, moment: 0 },
+            ReadFrom::Rest { after, moment } => Start { after: after.0, moment },
+        };
+        if start.after > head {
+            return Err(Some(head));
+        }
+        if self.lost(filters, start).is_some() {
+            // Who resumes there misses whatever was lost after it, at any moment.
+            return Err(self.lost(filters, Start { moment: 0, ..start }));
+        }
+        Ok(start)
     }
 
     /// The highest place after the start at which a matching topic has, or may have, lost a

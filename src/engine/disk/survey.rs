@@ -63,38 +63,16 @@ impl View {
         from: ReadFrom,
         looks: Looks,
     ) -> Result<Survey, Error> {
-        let start = match from {
-            ReadFrom::Snapshot if self.has_stale(filters, looks) => {
-                let lost = self.topics.tree.lost(filters, Start { after: 0, moment: 0 });
-                return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
-            }
-            ReadFrom::Earliest | ReadFrom::Snapshot => Start { after: 0, moment: self.moment },
-            ReadFrom::After(after) => Start { after: after.0, moment: 0 },
-            ReadFrom::Rest { after, moment } => Start { after: after.0, moment },
-        };
-        if start.after > self.head {
-            return Err(Error::Expired { earliest: Some(self.cursor(self.head)) });
-        }
-        if self.topics.tree.lost(filters, start).is_some() {
-            // Who resumes there misses whatever was lost after it, at any moment.
-            let lost = self.topics.tree.lost(filters, Start { moment: 0, ..start });
-            return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
-        }
+        let is_stale =
+            || self.topics.any(filters, &self.stale, looks.topics_max, looks.entries_max);
+        let start = self.topics.tree.start(filters, from, self.head, self.moment, is_stale);
+        let start = start.map_err(|earliest| Error::Expired {
+            earliest: earliest.map(|earliest| self.cursor(earliest)),
+        })?;
         let entries = self.head - start.after;
         let mut survey = self.survey_any(filters, (start.after, self.head), entries, looks);
         self.find_replaced(filters, start, looks, &mut survey);
         Ok(survey)
-    }
-
-    /// Has a matching topic lost messages after its snapshot? Also true where there are too many
-    /// such topics to look at all of them.
-    fn has_stale(&self, filters: &Filters, looks: Looks) -> bool {
-        if let Some(slots) = self.topics.matching(filters, looks.topics_max) {
-            return slots.iter().any(|slot| self.stale.contains(slot));
-        }
-        let mut stale = self.stale.iter();
-        let mut first = stale.by_ref().take(looks.entries_max);
-        first.any(|&slot| filters.matches(&self.topics[slot].topic)) || stale.next().is_some()
     }
 
     /// A read back from before a place; `None` is the newest.

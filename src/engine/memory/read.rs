@@ -59,23 +59,12 @@ impl State {
         from: ReadFrom,
         limit: Limit,
     ) -> Result<Batch, Error> {
-        let start = match from {
-            ReadFrom::Snapshot if self.has_stale(filters) => {
-                let lost = self.topics.tree.lost(filters, Start { after: 0, moment: 0 });
-                return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
-            }
-            ReadFrom::Earliest | ReadFrom::Snapshot => Start { after: 0, moment: self.moment },
-            ReadFrom::After(after) => Start { after: after.0, moment: 0 },
-            ReadFrom::Rest { after, moment } => Start { after: after.0, moment },
-        };
-        if start.after > self.head {
-            return Err(Error::Expired { earliest: Some(self.cursor(self.head)) });
-        }
-        if self.topics.tree.lost(filters, start).is_some() {
-            // Who resumes there misses whatever was lost after it, at any moment.
-            let lost = self.topics.tree.lost(filters, Start { moment: 0, ..start });
-            return Err(Error::Expired { earliest: lost.map(|lost| self.cursor(lost)) });
-        }
+        let is_stale =
+            || self.topics.any(filters, &self.stale, self.looks.topics_max, self.looks.entries_max);
+        let start = self.topics.tree.start(filters, from, self.head, self.moment, is_stale);
+        let start = start.map_err(|earliest| Error::Expired {
+            earliest: earliest.map(|earliest| self.cursor(earliest)),
+        })?;
         // It is not worth while to look at more topics than there are entries to come.
         let entries = usize::try_from(self.head - start.after).unwrap_or(usize::MAX);
         let looks = self.looks.topics_max.min(entries);
@@ -84,17 +73,6 @@ impl State {
             Some(slots) => self.merge(&slots, start, page),
             None => self.scan(filters, start, page),
         })
-    }
-
-    /// Has a matching topic lost messages after its snapshot? Also true where there are too many
-    /// such topics to look at all of them.
-    fn has_stale(&self, filters: &Filters) -> bool {
-        if let Some(slots) = self.topics.matching(filters, self.looks.topics_max) {
-            return slots.iter().any(|slot| self.stale.contains(slot));
-        }
-        let mut stale = self.stale.iter();
-        let mut first = stale.by_ref().take(self.looks.entries_max);
-        first.any(|&slot| filters.matches(&self.topics[slot].topic)) || stale.next().is_some()
     }
 
     fn merge(&self, slots: &[Slot], start: Start, mut page: Page) -> Batch {
