@@ -35,7 +35,8 @@ pub(super) struct Key {
 /// The state of one shard.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) connections: Slab<Connection>,
+    /// Boxed: a table that doubles would hold as much again.
+    pub(super) connections: Slab<Box<Connection>>,
     pub(super) feeds: FxHashMap<FeedId, Members>,
     /// Connections that have something to write.
     pub(super) dirty: Vec<usize>,
@@ -51,7 +52,7 @@ pub(super) struct State {
 }
 
 /// A shard's state in parts that can be borrowed side by side.
-type Parts<'a> = (&'a FxHashMap<FeedId, Members>, &'a mut Slab<Connection>, Push<'a>);
+type Parts<'a> = (&'a FxHashMap<FeedId, Members>, &'a mut Slab<Box<Connection>>, Push<'a>);
 
 /// One connection.
 #[derive(Debug)]
@@ -111,7 +112,8 @@ pub(super) enum Phase {
 impl State {
     /// The connection, if it is still there.
     pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
-        self.connections.get_mut(key.index).filter(|connection| connection.serial == key.serial)
+        let connection = self.connections.get_mut(key.index)?;
+        (connection.serial == key.serial).then_some(&mut **connection)
     }
 
     /// The feeds, the connections, and what a push to one of them needs beside it.
