@@ -2,7 +2,7 @@
 //! the same messages; their difference divided by the deliveries that came on top.
 //!
 //! `cargo bench --bench allocations` prints bar, figure and verdict for each kind of load; exit
-//! code 1 if one is missed; `-- --json` prints JSON. The server runs in this process with real
+//! code 1 if one is missed. `-- --json` only measures and prints JSON. The server runs in this process with real
 //! sockets, the load in another. What one message allocates, however many get it, is printed
 //! beside it.
 
@@ -57,15 +57,52 @@ fn main() -> ExitCode {
         arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     let is_wanted =
         |case: &&Case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(*name));
-    if !is_json {
-        println!("| what | a message | a delivery | bar | verdict |");
-        println!("| --- | --- | --- | --- | --- |");
+    let measured: Vec<Measured> = CASES
+        .iter()
+        .filter(is_wanted)
+        .map(|case| {
+            eprintln!("{}", case.name);
+            case.measure()
+        })
+        .collect();
+    if is_json {
+        println!("{}", measured.iter().map(Measured::keep).collect::<serde_json::Value>());
+        return ExitCode::SUCCESS;
     }
-    let is_met = |case: &Case| case.report(is_json);
-    if CASES.iter().filter(is_wanted).map(is_met).fold(true, |all, met| all & met) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    println!("| what | a message | a delivery | bar | verdict |");
+    println!("| --- | --- | --- | --- | --- |");
+    measured.iter().for_each(Measured::tell);
+    let is_met = measured.iter().all(Measured::is_met);
+    if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Allocations of one kind of load.
+struct Measured {
+    case: &'static Case,
+    /// However many get it.
+    by_message: f64,
+    by_delivery: f64,
+}
+
+impl Measured {
+    fn is_met(&self) -> bool {
+        self.by_delivery.abs() < NONE
+    }
+
+    fn tell(&self) {
+        let verdict = if self.is_met() { "met" } else { "missed" };
+        let (Self { by_message, by_delivery, .. }, [few, many]) = (self, self.case.subscribers);
+        let what = format!("{}; {few} and {many} subscribers", self.case.name);
+        println!("| {what} | {by_message:.1} | {by_delivery:.4} | 0 | {verdict} |");
+    }
+
+    fn keep(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.case.name,
+            "allocations_per_message": self.by_message,
+            "allocations_per_delivery": self.by_delivery,
+            "is_met": self.is_met(),
+        })
     }
 }
 
@@ -76,26 +113,13 @@ struct Count {
 }
 
 impl Case {
-    /// Prints a row; false when the bar is missed.
-    fn report(&self, is_json: bool) -> bool {
+    fn measure(&'static self) -> Measured {
         let [few, many] = self.subscribers.map(|subscribers| self.count(subscribers));
-        let more = (many.allocations - few.allocations) / (many.deliveries - few.deliveries);
-        let message = (few.allocations - more * few.deliveries) / messages(MESSAGES, self.burst);
-        let is_met = more.abs() < NONE;
-        if is_json {
-            let row = serde_json::json!({
-                "name": self.name,
-                "allocations_per_message": message,
-                "allocations_per_delivery": more,
-            });
-            println!("{row}");
-            return is_met;
-        }
-        let verdict = if is_met { "met" } else { "missed" };
-        let [from, to] = self.subscribers;
-        let what = format!("{}; {from} and {to} subscribers", self.name);
-        println!("| {what} | {message:.1} | {more:.4} | 0 | {verdict} |");
-        is_met
+        let more = many.allocations - few.allocations;
+        let by_delivery = more / (many.deliveries - few.deliveries);
+        let messages = float(MESSAGES.div_ceil(self.burst) * self.burst);
+        let by_message = (few.allocations - by_delivery * few.deliveries) / messages;
+        Measured { case: self, by_message, by_delivery }
     }
 
     fn count(&self, subscribers: u64) -> Count {
@@ -114,7 +138,8 @@ impl Case {
         let counters = server.layers().broker.counters().clone();
         let address = server.address.to_string();
         let mut running = Running { case: self, load: self.load(subscribers, &address), counters };
-        running.wait(|counters| counters.subscriptions.get() == i64::try_from(subscribers).unwrap());
+        running
+            .wait(|counters| counters.subscriptions.get() == i64::try_from(subscribers).unwrap());
         running.publish(WARM_UP_MESSAGES, subscribers);
         let before = (allocations(), running.counters.delivered.get());
         running.publish(MESSAGES, subscribers);
@@ -175,11 +200,6 @@ impl Drop for Running<'_> {
 fn allocations() -> f64 {
     let stats = ALLOCATOR.stats();
     float(u64::try_from(stats.allocations + stats.reallocations).unwrap())
-}
-
-/// As many as whole bursts have.
-fn messages(messages: u64, burst: u64) -> f64 {
-    float(messages.div_ceil(burst) * burst)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of some millions")]

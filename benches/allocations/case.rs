@@ -100,10 +100,12 @@ impl Case {
         // Words that differ from message to message, as compressed text has them.
         let words = (0..).map(|word| format!("{:05x} price ", number.wrapping_mul(7919 + word)));
         let mut filler = String::new();
-        words.take_while(|word| {
-            filler.push_str(word);
-            filler.len() < self.filler
-        }).for_each(drop);
+        words
+            .take_while(|word| {
+                filler.push_str(word);
+                filler.len() < self.filler
+            })
+            .for_each(drop);
         filler.truncate(self.filler);
         format!(r#"{{"room":"{room}","n":{number},"x":"{filler}"}}"#)
     }

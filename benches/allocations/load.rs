@@ -13,7 +13,8 @@ use crate::case::Case;
 /// The first argument that makes the program be the load.
 pub(crate) const COMMAND: &str = "load";
 
-const MUTATION: &str = "mutation P($t: String!, $p: JSON!) { publish(topic: $t, payload: $p) { cursor } }";
+const MUTATION: &str =
+    "mutation P($t: String!, $p: JSON!) { publish(topic: $t, payload: $p) { cursor } }";
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
     client_no_context_takeover\r\n";
 
