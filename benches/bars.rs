@@ -44,7 +44,7 @@ enum Limit {
     AtLeast(f64),
     Below(f64),
     /// It is only reported.
-    None,
+    Reported,
 }
 
 /// What the command line asks for.
@@ -68,7 +68,9 @@ fn main() -> ExitCode {
     let is_asked = |bar: &&Bar| asked.names.is_empty() || asked.names.iter().any(|n| n == bar.name);
     let bars: Vec<&Bar> = BARS.iter().filter(is_asked).collect();
     if asked.is_list {
-        bars.iter().for_each(|bar| bar.list());
+        for bar in bars {
+            bar.list();
+        }
         return ExitCode::SUCCESS;
     }
     let rounds = measure(&bars, asked.rounds);
@@ -131,7 +133,7 @@ impl Bar {
             let figure = check.median(rounds);
             let is_kept = figure.is_some_and(|figure| check.limit.holds(figure));
             let verdict = match check.limit {
-                Limit::None if is_kept => "-",
+                Limit::Reported if is_kept => "-",
                 _ if is_kept => "met",
                 _ => "missed",
             };
@@ -172,7 +174,7 @@ impl Limit {
             Self::AtMost(most) => figure <= *most,
             Self::AtLeast(least) => figure >= *least,
             Self::Below(end) => figure < *end,
-            Self::None => true,
+            Self::Reported => true,
         }
     }
 }
@@ -183,7 +185,7 @@ impl std::fmt::Display for Limit {
             Self::AtMost(most) => write!(f, "at most {most}"),
             Self::AtLeast(least) => write!(f, "at least {least}"),
             Self::Below(end) => write!(f, "below {end}"),
-            Self::None => write!(f, "-"),
+            Self::Reported => write!(f, "-"),
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "as many conditions as subscribers",
         document: |index| {
-            let condition = format!("\"hot.0\", where: {{path: \"/n\", ne: -{index}}}");
+            let condition = format!("\"hot.0\", where: {{path: \"/n\", ne: -{}}}", index + 1);
             of(&condition, "payload")
         },
         ..PLAIN
