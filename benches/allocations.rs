@@ -2,11 +2,12 @@
 //! the same messages; their difference divided by the deliveries that came on top.
 //!
 //! `cargo bench --bench allocations` prints bar, figure and verdict for each kind of load; exit
-//! code 1 if one is missed. `-- --json` only measures and prints JSON. The server runs in this process with real
-//! sockets, the load in another. What one message allocates, however many get it, is printed
-//! beside it.
+//! code 1 if one is missed. `-- typed rooms` measures those whose names have one of these words,
+//! `-- --json` only measures and prints JSON. The server runs in this process with real sockets,
+//! the load in another. What one message allocates, however many get it, is printed beside it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement prints or ends")]
+#![expect(clippy::disallowed_methods, reason = "the thread that watches counters has to wait")]
 
 #[path = "allocations/case.rs"]
 mod case;
@@ -25,6 +26,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tidings::broker::stats::Counters;
 use tidings::cli::serve;
 use tidings::config::Config;
+use tidings::connection;
 
 use case::{CASES, Case, SCHEMA};
 
@@ -37,7 +39,7 @@ const WARM_UP_MESSAGES: u64 = 1_000;
 const MESSAGES: u64 = 2_000;
 /// A table that grows, or a timer that fires, is no allocation of a delivery.
 const NONE: f64 = 0.005;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at the counters.
 const GLANCE: Duration = Duration::from_micros(100);
 /// Between two bursts of a load that goes by the clock.
@@ -134,7 +136,12 @@ impl Case {
         (config.limits.connections, config.limits.connections_per_address) = (20_000, 20_000);
         config.limits.drain_timeout = Duration::from_millis(100);
         rlimit::increase_nofile_limit(u64::MAX).unwrap();
-        let server = runtime.block_on(async { serve::start(&config) }).unwrap();
+        // A sign of life is no delivery.
+        let connections = connection::Options {
+            ping_interval: Duration::from_hours(1),
+            ..serve::connection_options(&config)
+        };
+        let server = runtime.block_on(async { serve::start_with(&config, &connections) }).unwrap();
         let counters = server.layers().broker.counters().clone();
         let address = server.address.to_string();
         let mut running = Running { case: self, load: self.load(subscribers, &address), counters };

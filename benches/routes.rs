@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         },
         Case { name: "both together", exact: EXACT, wildcard: WILDCARD, bar: None },
     ];
-    let measured: Vec<Measured> = cases.iter().map(Case::measure).collect();
+    let measured: Vec<Measured<'_>> = cases.iter().map(Case::measure).collect();
     if std::env::args().any(|argument| argument == "--json") {
         println!("{}", measured.iter().map(Measured::keep).collect::<serde_json::Value>());
         return ExitCode::SUCCESS;

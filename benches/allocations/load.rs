@@ -86,7 +86,7 @@ fn frame(text: &str) -> Vec<u8> {
     match u16::try_from(text.len()).unwrap_or(u16::MAX) {
         length @ 0..=125 => frame.push(0x80 | length.to_le_bytes()[0]),
         length => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7e);
             frame.extend_from_slice(&length.to_be_bytes());
         }
     }

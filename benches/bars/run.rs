@@ -16,8 +16,8 @@ pub(crate) enum Command {
     Load(&'static str),
     /// A benchmark of this package.
     Bench(&'static str),
-    /// The other servers, run beside this one: one run a round serves all bars.
-    Peers,
+    /// Other servers, and this one beside them: one run a round serves all bars.
+    Peers(&'static str),
 }
 
 /// What the commands of one bar said in one round, or why they said nothing.
@@ -27,8 +27,11 @@ pub(crate) struct Round(pub(crate) Vec<(Command, Result<Value, String>)>);
 /// Runs commands, each in a place where anyone could type it.
 #[derive(Debug, Default)]
 pub(crate) struct Runner {
-    peers: HashMap<usize, Result<Value, String>>,
+    peers: HashMap<(Command, usize), Result<Value, String>>,
 }
+
+/// A mode in which servers are measured beside each other, and a JSON Pointer.
+pub(crate) type Figure = (&'static str, &'static str);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidings");
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
@@ -38,7 +41,9 @@ impl fmt::Display for Command {
         match self {
             Self::Load(flags) => write!(f, "target/release/tidings bench {flags}"),
             Self::Bench(name) => write!(f, "cargo bench --bench {name}"),
-            Self::Peers => write!(f, "cargo run --release --manifest-path {PEERS} -- --rounds 1"),
+            Self::Peers(arguments) => {
+                write!(f, "cargo run --release --manifest-path {PEERS} -- --rounds 1 {arguments}")
+            }
         }
     }
 }
@@ -53,17 +58,15 @@ impl Runner {
     }
 
     fn run_one(&mut self, command: Command, round: usize) -> Result<Value, String> {
-        if command == Command::Peers
-            && let Some(measured) = self.peers.get(&round)
-        {
+        if let Some(measured) = self.peers.get(&(command, round)) {
             return measured.clone();
         }
         let began = Instant::now();
         let measured = command.run().map_err(|reason| format!("`{command}`: {reason}"));
         let end = measured.as_ref().err().map_or("", |reason| reason.as_str());
         eprintln!("{command}: {:.0} s {end}", began.elapsed().as_secs_f64());
-        if command == Command::Peers {
-            self.peers.insert(round, measured.clone());
+        if matches!(command, Command::Peers(_)) {
+            self.peers.insert((command, round), measured.clone());
         }
         measured
     }
@@ -82,11 +85,12 @@ impl Command {
                 process.args(["bench", "--bench", name, "--", "--json"]);
                 read(&output(&mut process)?)
             }
-            Self::Peers => {
+            Self::Peers(arguments) => {
                 let file = Scratch::new();
                 let mut process = cargo();
                 process.args(["run", "--release", "--manifest-path", PEERS, "--"]);
                 process.args(["--rounds", "1", "--json"]).arg(&file.0);
+                process.args(arguments.split_whitespace());
                 output(&mut process)?;
                 read(&fs::read_to_string(&file.0).map_err(|error| error.to_string())?)
             }
@@ -145,6 +149,26 @@ impl Round {
     /// What one command measured by what another one measured.
     pub(crate) fn ratio(&self, of: (usize, &str), to: (usize, &str)) -> Option<f64> {
         Some(self.at(of.0, of.1)? / self.at(to.0, to.1)?)
+    }
+
+    /// What a server measured in a run beside others, divided by what another one did.
+    pub(crate) fn by_peer(
+        &self,
+        command: usize,
+        peer: &str,
+        (mode, pointer): Figure,
+    ) -> Option<f64> {
+        Some(
+            self.of(command, "tidings", (mode, pointer))?
+                / self.of(command, peer, (mode, pointer))?,
+        )
+    }
+
+    /// What a server measured in a run beside others.
+    pub(crate) fn of(&self, command: usize, server: &str, (mode, pointer): Figure) -> Option<f64> {
+        let measurements = self.json(command)?["measurements"].as_array()?;
+        let is_it = |one: &&Value| one["server"] == server && one["mode"] == mode;
+        measurements.iter().find(is_it)?.pointer(pointer)?.as_f64()
     }
 
     /// Why commands failed.
