@@ -37,13 +37,14 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Before the count begins: every table and buffer has its size by then.
 const WARM_UP_MESSAGES: u64 = 1_000;
 const MESSAGES: u64 = 2_000;
-/// A table that grows, or a timer that fires, is no allocation of a delivery.
+/// A table that grows, or a timer that fires, is no allocation of a delivery; where fewer of them
+/// fall on more subscribers, the figure is below zero.
 const NONE: f64 = 0.005;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at the counters.
 const GLANCE: Duration = Duration::from_micros(100);
 /// Between two bursts of a load that goes by the clock.
-const BEAT: Duration = Duration::from_millis(2);
+const BEAT: Duration = Duration::from_millis(4);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -88,7 +89,7 @@ struct Measured {
 
 impl Measured {
     fn is_met(&self) -> bool {
-        self.by_delivery.abs() < NONE
+        self.by_delivery < NONE
     }
 
     fn tell(&self) {

@@ -70,8 +70,16 @@ pub(crate) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
-        name: "conflated, 20 keys",
-        document: |_| of("\"hot.*\", maxPerSecond: 20", "payload"),
+        name: "conflated, 20 topics, most messages at once",
+        document: |_| of("\"hot.*\", maxPerSecond: 200", "payload"),
+        topic: |number| format!("hot.{}", number % 20),
+        burst: 1,
+        is_paced: true,
+        ..PLAIN
+    },
+    Case {
+        name: "conflated, 20 topics, most messages held back",
+        document: |_| of("\"hot.*\", maxPerSecond: 5", "payload"),
         topic: |number| format!("hot.{}", number % 20),
         burst: 1,
         is_paced: true,
