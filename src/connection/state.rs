@@ -1,6 +1,5 @@
 //! Everything that one shard owns: its connections, its members of feeds, its work lists.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,8 +13,10 @@ use super::answer::Lane;
 use super::compress::Compression;
 use super::member::{Members, Push};
 use super::operation::{Operation, Slot};
-use super::outbox::{Entry, Outbox};
+use super::outbox::Outbox;
 use super::registry::{self, Permit};
+use super::results::Results;
+use super::rings::Rings;
 use super::shard::Shard;
 use super::socket::Socket;
 use super::timer::Timers;
@@ -41,7 +42,9 @@ pub(super) struct State {
     /// Connections that have something to write.
     pub(super) dirty: Vec<usize>,
     /// Rings of outboxes that are empty.
-    pub(super) rings: Vec<VecDeque<Entry>>,
+    pub(super) rings: Rings,
+    /// Results that several members may want.
+    pub(super) results: Results,
     pub(super) timers: Timers,
     /// Connections whose outbox overflowed while an event was delivered.
     pub(super) slow: Vec<usize>,
@@ -121,6 +124,7 @@ impl State {
         let push = Push {
             shard,
             rings: &mut self.rings,
+            results: &mut self.results,
             timers: &mut self.timers,
             dirty: &mut self.dirty,
             slow: &mut self.slow,
