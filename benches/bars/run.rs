@@ -39,6 +39,7 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Load("") => write!(f, "target/release/tidings bench"),
             Self::Load(flags) => write!(f, "target/release/tidings bench {flags}"),
             Self::Bench(name) => write!(f, "cargo bench --bench {name}"),
             Self::Peers(arguments) => {

@@ -65,6 +65,7 @@ pub(crate) const BARS: &[Bar] = &[
             Load("--rate 20 --ceiling"),
             Load("--rate 50 --ceiling"),
             Load("--subscribers 5000 --rate 20 --ceiling"),
+            Load("--subscribers 5000 --rate 50 --ceiling"),
         ],
         checks: &[
             Check {
@@ -81,6 +82,11 @@ pub(crate) const BARS: &[Bar] = &[
                 what: "CPU, 5,000 subscribers, 20 messages/s / bare single write",
                 limit: AtMost(1.2),
                 figure: |round| round.at(2, RATIO),
+            },
+            Check {
+                what: "CPU, 5,000 subscribers, 50 messages/s / bare single write",
+                limit: AtMost(1.2),
+                figure: |round| round.at(3, RATIO),
             },
         ],
     },
