@@ -27,6 +27,34 @@ pub(super) struct Members {
     list: Vec<Place>,
 }
 
+/// The feeds that a shard has members of, by their numbers: those are used again, so that the
+/// table is as long as there were feeds at once.
+#[derive(Debug, Default)]
+pub(super) struct Feeds(Vec<Option<Members>>);
+
+impl Feeds {
+    fn get(&self, id: FeedId) -> Option<&Members> {
+        self.0.get(id.index())?.as_ref()
+    }
+
+    fn get_mut(&mut self, id: FeedId) -> Option<&mut Members> {
+        self.0.get_mut(id.index())?.as_mut()
+    }
+
+    fn get_or_insert(&mut self, id: FeedId, feed: &Rc<Feed>) -> &mut Members {
+        if self.0.len() <= id.index() {
+            self.0.resize_with(id.index() + 1, || None);
+        }
+        self.0[id.index()].get_or_insert_with(|| Members { feed: feed.clone(), list: Vec::new() })
+    }
+
+    fn remove(&mut self, id: FeedId) {
+        if let Some(place) = self.0.get_mut(id.index()) {
+            *place = None;
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     connection: usize,
@@ -51,8 +79,7 @@ impl State {
         let Some(operation) = connection.and_then(|c| c.operation(slot)) else {
             return shard.broker.leave(id, shard.id);
         };
-        let new = || Members { feed: feed.clone(), list: Vec::new() };
-        let list = &mut self.feeds.entry(id).or_insert_with(new).list;
+        let list = &mut self.feeds.get_or_insert(id, feed).list;
         operation.member = Some(Member { feed: id, place: list.len() });
         operation.is_catching_up = false;
         list.push(Place { connection: key.index, operation: slot.index, from });
@@ -60,7 +87,7 @@ impl State {
 
     /// Takes a member away.
     pub(super) fn leave(&mut self, shard: &Shard, member: Member) {
-        let Some(members) = self.feeds.get_mut(&member.feed) else { return };
+        let Some(members) = self.feeds.get_mut(member.feed) else { return };
         if member.place < members.list.len() {
             members.list.swap_remove(member.place);
         }
@@ -71,7 +98,7 @@ impl State {
                 moved.place = member.place;
             }
         } else if members.list.is_empty() {
-            self.feeds.remove(&member.feed);
+            self.feeds.remove(member.feed);
         }
         shard.broker.leave(member.feed, shard.id);
     }
@@ -82,9 +109,10 @@ impl State {
         let now = event.accepted_at;
         let misfits = &shard.broker.counters().misfits;
         let (feeds, connections, mut push) = self.split(shard);
+        let mut probe = None;
         for id in &event.feeds {
-            let Some(members) = feeds.get(id) else { continue };
-            if !event.passes(&members.feed.select, misfits) {
+            let Some(members) = feeds.get(*id) else { continue };
+            if !event.passes(&members.feed.select, misfits, &mut probe) {
                 continue;
             }
             let (projection, message) = (&members.feed.projection, &event.message);

@@ -106,7 +106,8 @@ impl Shard {
         key
     }
 
-    /// Reads until the connection is gone. (An `async fn` would hold its arguments twice.)
+    /// Reads until the connection is gone.
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
     fn read(
         self: Rc<Self>,
         key: Key,

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::answer::Lane;
 use super::compress::Compression;
-use super::member::{Members, Push};
+use super::member::{Feeds, Push};
 use super::operation::{Operation, Slot};
 use super::outbox::Outbox;
 use super::registry::{self, Permit};
@@ -20,7 +20,6 @@ use super::rings::Rings;
 use super::shard::Shard;
 use super::socket::Socket;
 use super::timer::Timers;
-use crate::broker::feed::FeedId;
 use crate::graphql::Caller;
 use crate::protocol::OperationId;
 use crate::protocol::session::Session;
@@ -38,7 +37,7 @@ pub(super) struct Key {
 pub(super) struct State {
     /// Boxed: a table that doubles would hold as much again.
     pub(super) connections: Slab<Box<Connection>>,
-    pub(super) feeds: FxHashMap<FeedId, Members>,
+    pub(super) feeds: Feeds,
     /// Connections that have something to write.
     pub(super) dirty: Vec<usize>,
     /// Rings of outboxes that are empty.
@@ -55,7 +54,7 @@ pub(super) struct State {
 }
 
 /// A shard's state in parts that can be borrowed side by side.
-type Parts<'a> = (&'a FxHashMap<FeedId, Members>, &'a mut Slab<Box<Connection>>, Push<'a>);
+type Parts<'a> = (&'a Feeds, &'a mut Slab<Box<Connection>>, Push<'a>);
 
 /// One connection.
 #[derive(Debug)]

@@ -129,7 +129,7 @@ fn live(broker: &Broker, selects: &[&Select], publish: impl FnOnce()) -> Vec<Vec
     broker.inbox(SHARD).take(&mut events);
     let misfits = &broker.counters().misfits;
     let seen = |select: &&Select| {
-        let passing = events.iter().filter(|event| event.passes(select, misfits));
+        let passing = events.iter().filter(|event| event.passes(select, misfits, &mut None));
         places(passing.map(|event| &event.message))
     };
     selects.iter().map(seen).collect()
