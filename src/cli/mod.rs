@@ -48,8 +48,8 @@ enum Command {
     Import(import::Arguments),
     Bench(Box<bench::Arguments>),
     Schema(schema::Arguments),
-    #[command(name = bench::ceiling::COMMAND, hide = true)]
-    BenchCeiling(bench::ceiling::Arguments),
+    #[command(name = bench::bare::COMMAND, hide = true)]
+    BenchBare(bench::bare::Arguments),
 }
 
 /// What is wrong with a schema shows its own lines, in a layout that a prefix would break.
@@ -107,7 +107,7 @@ fn execute(arguments: CommandLine) -> Result<(), Error> {
         Some(Command::Import(arguments)) => in_runtime(import::run(arguments)),
         Some(Command::Bench(arguments)) => in_runtime(bench::run(*arguments)),
         Some(Command::Schema(arguments)) => schema::run(&arguments),
-        Some(Command::BenchCeiling(arguments)) => bench::ceiling::serve(&arguments),
+        Some(Command::BenchBare(arguments)) => bench::bare::serve(&arguments),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Figures {
     pub(super) frame_bytes: f64,
     pub(super) deliveries_per_read: f64,
     pub(super) server_cpu_micros_per_delivery: Option<f64>,
+    /// By message published.
+    pub(super) server_cpu_micros_per_message: Option<f64>,
     /// 1 is one core.
     pub(super) server_busy: Option<f64>,
     pub(super) server_rss_bytes: Option<u64>,
@@ -39,6 +41,9 @@ pub(super) struct Figures {
     pub(super) duplicates: u64,
     pub(super) reordered: u64,
     pub(super) unknown: u64,
+    /// Deliveries that newer messages stood for: as seen, and as the server told; of the whole run.
+    pub(super) conflated: u64,
+    pub(super) conflated_told: u64,
 }
 
 /// From the time at which a message was due to be sent until a subscriber has read it.
@@ -88,6 +93,7 @@ impl Figures {
             frame_bytes: by_delivery(float(tally.wire_bytes)),
             deliveries_per_read: float(deliveries) / float(tally.reads.max(1)),
             server_cpu_micros_per_delivery: cpu.map(|cpu| by_delivery(cpu * 1e6)),
+            server_cpu_micros_per_message: None,
             server_busy: cpu.map(|cpu| cpu / seconds),
             server_rss_bytes: after.server_rss,
             load_busy: load_cpu.map(|cpu| cpu / seconds),
@@ -96,7 +102,17 @@ impl Figures {
             duplicates: 0,
             reordered: 0,
             unknown: 0,
+            conflated: 0,
+            conflated_told: 0,
         }
+    }
+
+    /// So many messages were published in the measurement.
+    pub(super) fn count_messages(&mut self, messages: u64) {
+        self.messages = messages;
+        let cpu_micros = self.server_busy.map(|busy| busy * self.seconds * 1e6);
+        let by_message = |micros| micros / float(messages.max(1));
+        self.server_cpu_micros_per_message = cpu_micros.map(by_message);
     }
 
     /// What is known when nothing is under way any more: slow messages count as well.
@@ -106,11 +122,14 @@ impl Figures {
         self.duplicates = tally.duplicates;
         self.reordered = tally.late;
         self.unknown = tally.strangers;
+        (self.conflated, self.conflated_told) = (tally.conflated, tally.told);
     }
 
-    /// Every subscriber saw every message once and in order.
+    /// Every subscriber saw every message once and in order, or was told that a newer one stood for
+    /// it.
     pub(super) fn is_clean(&self) -> bool {
-        self.lost + self.duplicates + self.reordered + self.unknown == 0
+        let faults = self.lost + self.duplicates + self.reordered + self.unknown;
+        faults == 0 && self.conflated == self.conflated_told
     }
 
     /// Lines for people.

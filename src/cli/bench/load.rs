@@ -11,7 +11,7 @@ use super::flow::Flow;
 use super::inflate::Inflated;
 use super::machine;
 use super::plan::{Pace, Plan, Until};
-use super::stamp::Stamp;
+use super::stamp::{Stamp, dropped};
 use super::tally::Tally;
 use super::wire::Wire;
 
@@ -28,17 +28,22 @@ pub(super) struct Load<'a> {
     /// Messages published so far, and by publisher and topic.
     published: u64,
     sequences: Vec<Vec<u64>>,
+    /// Subscribers of each topic.
+    followers: Vec<usize>,
     /// Deliveries that all of them make.
     expected: u64,
     tally: Tally,
-    /// Subscribers that have seen a probe.
+    /// Subscribers that have seen a probe, and last probes seen.
     ready: usize,
+    last_probes: usize,
     /// The first thing that went wrong.
     trouble: Option<String>,
 }
 
 struct Subscriber {
     wire: Wire,
+    /// His first topic.
+    first: usize,
     checker: Checker,
     /// Where the stamp was in the message before.
     hint: usize,
@@ -47,6 +52,8 @@ struct Subscriber {
 
 /// Publisher of the messages that only find out whether every subscription is there.
 const PROBE: u32 = u32::MAX;
+/// The sequence of the last one: behind it no message is on its way, and nothing is left to tell.
+const LAST_PROBE: u64 = 1;
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Nothing arrived for so long: what is missing is lost.
@@ -62,12 +69,17 @@ impl<'a> Load<'a> {
         publishers: Vec<Wire>,
     ) -> Result<Self, String> {
         let poll = Poll::new().map_err(|error| error.to_string())?;
-        let checker = || Checker::new(plan.publishers);
-        let subscriber = |wire| Subscriber { wire, checker: checker(), hint: 0, ready: false };
+        let layout = plan.layout();
+        let streams = plan.topics_each * plan.publishers;
+        let checker = || Checker::new(streams, plan.max_per_second.is_some());
+        let subscriber = |(index, wire)| {
+            let first = layout.first(index);
+            Subscriber { wire, first, checker: checker(), hint: 0, ready: false }
+        };
         let mut load = Self {
             plan,
             poll,
-            subscribers: subscribers.into_iter().map(subscriber).collect(),
+            subscribers: subscribers.into_iter().enumerate().map(subscriber).collect(),
             publishers,
             scratch: vec![0; SCRATCH_BYTES].into(),
             inflated: Inflated::default(),
@@ -78,9 +90,11 @@ impl<'a> Load<'a> {
             },
             published: 0,
             sequences: vec![vec![0; plan.topics]; plan.publishers],
+            followers: layout.members().iter().map(Vec::len).collect(),
             expected: 0,
             tally: Tally::new()?,
             ready: 0,
+            last_probes: 0,
             trouble: None,
         };
         load.register().map_err(|error| error.to_string())?;
@@ -113,14 +127,14 @@ impl<'a> Load<'a> {
             }
             self.publish_due();
             self.turn(&mut events)?;
-            watch.see(self.tally.arrived, self.is_idle());
+            watch.see(self.tally.settled(), self.is_idle());
             bar.set_position(self.position(now));
         }
         let (from, sample_before, published_before) =
             before.unwrap_or_else(|| (self.begun.elapsed(), sample(), 0));
         let seconds = self.begun.elapsed().saturating_sub(from).as_secs_f64();
         let mut figures = Figures::measured(&self.tally, seconds, &sample_before, &sample());
-        figures.messages = self.published - published_before;
+        figures.count_messages(self.published - published_before);
         self.drain(&mut events)?;
         figures.conclude(&self.tally, self.lost());
         Ok(figures)
@@ -146,17 +160,29 @@ impl<'a> Load<'a> {
                 return Err(format!("{silent} subscribers receive nothing"));
             }
             if sent.is_none_or(|sent| sent.elapsed() >= PROBE_EVERY) {
-                let due_nanos = nanos(self.begun.elapsed());
-                let stamp = Stamp { publisher: PROBE, sequence: 0, number: 0, due_nanos };
-                for topic in 0..self.plan.topics {
-                    self.plan.push_publish(self.publishers[0].unsent(), topic, &stamp);
-                }
-                self.publishers[0].flush()?;
+                self.send_probes(0)?;
                 sent = Some(Instant::now());
             }
             self.poll_once(events, PROBE_EVERY)?;
         }
+        self.send_probes(LAST_PROBE)?;
+        while self.last_probes < self.followers.iter().sum() {
+            if begun.elapsed() > PROBE_TIMEOUT {
+                return Err("not every subscriber receives all of its topics".into());
+            }
+            self.poll_once(events, PROBE_EVERY)?;
+        }
+        self.tally.told = 0;
         Ok(())
+    }
+
+    fn send_probes(&mut self, sequence: u64) -> Result<(), String> {
+        let due_nanos = nanos(self.begun.elapsed());
+        let stamp = Stamp { publisher: PROBE, sequence, number: 0, due_nanos };
+        for topic in 0..self.plan.topics {
+            self.plan.push_publish(self.publishers[0].unsent(), topic, &stamp);
+        }
+        self.publishers[0].flush()
     }
 
     fn publish_due(&mut self) {
@@ -189,7 +215,7 @@ impl<'a> Load<'a> {
         };
         *sequence += 1;
         self.published += 1;
-        let deliveries = self.plan.subscribers_of_topic(topic);
+        let deliveries = self.followers[topic];
         self.expected += deliveries as u64;
         if let Some(flow) = &mut self.flow {
             flow.publish(deliveries);
@@ -220,21 +246,25 @@ impl<'a> Load<'a> {
     }
 
     fn read_subscriber(&mut self, index: usize) -> Result<(), String> {
-        let Self { subscribers, scratch, inflated, begun, flow, tally, ready, .. } = self;
-        let Subscriber { wire, checker, hint, ready: seen } = &mut subscribers[index];
-        let mut refused = None;
+        let Self { plan, subscribers, scratch, inflated, begun, flow, tally, .. } = self;
+        let Subscriber { wire, first, checker, hint, ready: seen } = &mut subscribers[index];
+        let (is_paced, mut refused) = (plan.max_per_second.is_some(), None);
         let mut now = None;
         let bytes = wire.read(scratch, inflated, |text| {
             let Some(stamp) = Stamp::find(text, hint) else {
                 refused = Some(String::from_utf8_lossy(text).into_owned());
                 return;
             };
+            if is_paced {
+                tally.told += dropped(text);
+            }
             if stamp.publisher == PROBE {
-                *ready += usize::from(!std::mem::replace(seen, true));
+                self.ready += usize::from(!std::mem::replace(seen, true));
+                self.last_probes += usize::from(stamp.sequence == LAST_PROBE);
                 return;
             }
             let now = *now.get_or_insert_with(|| nanos(begun.elapsed()));
-            let verdict = checker.see(stamp.publisher, stamp.sequence);
+            let verdict = checker.see(plan.stream(*first, &stamp), stamp.sequence);
             let first = tally.count(verdict, now.saturating_sub(stamp.due_nanos));
             if let (true, Some(flow)) = (first, flow.as_mut()) {
                 flow.arrive(stamp.number);
@@ -267,17 +297,18 @@ impl<'a> Load<'a> {
     /// What was published before the end is still on its way.
     fn drain(&mut self, events: &mut Events) -> Result<(), String> {
         let mut watch = Watch::new();
-        while self.tally.arrived < self.expected && !watch.is_stalled() {
+        while !self.is_idle() && !watch.is_stalled() {
             self.poll_once(events, Duration::from_millis(50))?;
-            watch.see(self.tally.arrived, false);
+            watch.see(self.tally.settled(), false);
         }
         Ok(())
     }
 
     fn lost(&self) -> u64 {
         let lost = |(index, subscriber): (usize, &Subscriber)| {
-            let topic = self.plan.topic_of_subscriber(index);
-            subscriber.checker.lost(self.sequences.iter().map(|by_topic| by_topic[topic]))
+            let topics = self.plan.layout().topics_of(index);
+            let sent = topics.flat_map(|topic| self.sequences.iter().map(move |of| of[topic]));
+            subscriber.checker.lost(sent)
         };
         self.subscribers.iter().enumerate().map(lost).sum()
     }
@@ -287,12 +318,12 @@ impl<'a> Load<'a> {
     }
 
     fn is_complete(&self) -> bool {
-        self.is_all_published() && self.tally.arrived >= self.expected
+        self.is_all_published() && self.is_idle()
     }
 
     /// Nothing is under way, so that nothing arriving means nothing.
     fn is_idle(&self) -> bool {
-        self.tally.arrived >= self.expected
+        self.tally.settled() >= self.expected
     }
 
     /// For the progress bar: messages or milliseconds.

@@ -3,7 +3,8 @@
 //! Comes in: what to load it with. Goes out: figures, and an exit code that tells whether every
 //! subscriber saw every message. Knows nothing of: how a server works; it is a client.
 
-pub(super) mod ceiling;
+pub(super) mod bare;
+mod ceiling;
 mod checker;
 mod connect;
 mod figures;
@@ -11,6 +12,7 @@ mod flow;
 mod frames;
 mod idle;
 mod inflate;
+mod layout;
 mod load;
 mod machine;
 mod plan;
@@ -168,7 +170,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     let ceiling = if arguments.ceiling { ceilings(&plan, &figures)? } else { Vec::new() };
     let is_rate = matches!(plan.pace, Pace::Rate(_));
     let mut lines = figures.lines(is_rate);
-    lines.extend(ceiling.iter().map(|ceiling| ceiling.line(&figures, is_rate)));
+    lines.extend(ceiling.iter().map(|ceiling| ceiling.line(is_rate)));
     lines.extend(deflate.iter().map(|deflate| deflate.beside("deflate", &figures, "plain")));
     lines.extend(typed.iter().map(|typed| typed.beside("typed", &figures, "generic")));
     let is_clean = [Some(&figures), deflate.as_ref(), typed.as_ref()]
@@ -219,9 +221,9 @@ fn ceilings(plan: &Plan, figures: &Figures) -> Result<Vec<Ceiling>, Error> {
         Until::Time(duration) => duration.min(LONGEST),
         Until::Messages(_) => LONGEST,
     };
-    let connections = plan.subscribers;
+    let (layout, until) = (plan.layout(), Until::Time(duration));
     let measure = |(batch, pace)| {
-        let bare = ceiling::measure(Request { connections, frame_bytes, batch, pace, duration });
+        let bare = ceiling::measure(Request { layout, frame_bytes, batch, pace, until });
         let bare = bare.map_err(|reason| Error::Failed(format!("the bare loop: {reason}")))?;
         Ok(Ceiling::new(batch, &bare, figures))
     };
@@ -238,6 +240,8 @@ impl Arguments {
             subscribers: self.idle.unwrap_or(self.subscribers),
             publishers: self.publishers,
             topics: self.topics,
+            topics_each: 1,
+            max_per_second: None,
             selections: self.selections,
             filters: self.filters,
             size: self.size,

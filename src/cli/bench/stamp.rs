@@ -53,6 +53,18 @@ impl Stamp {
     }
 }
 
+/// How many messages the server says it left out before a delivered one: `extensions.dropped`, which
+/// is the last thing in its text.
+pub(super) fn dropped(text: &[u8]) -> u64 {
+    const NAME: &[u8] = b"\"dropped\":";
+    // Twenty digits at the most, and the braces.
+    let end = &text[text.len().saturating_sub(NAME.len() + 24)..];
+    let found = end.windows(NAME.len()).position(|window| window == NAME);
+    let digits = found.map_or(&[][..], |at| &end[at + NAME.len()..]);
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+}
+
 /// Words in an order of their own for every message: they compress about as JSON of the field does.
 fn push_filler(out: &mut Vec<u8>, size: usize, seed: u64) {
     const WORDS: [&[u8]; 16] = [
@@ -120,6 +132,17 @@ mod tests {
             assert_eq!(payload.len(), size);
             assert!(serde_json::from_slice::<serde_json::Value>(&payload).unwrap().is_object());
         }
+    }
+
+    #[test]
+    fn what_was_dropped_is_read_from_the_end() {
+        let text = |data: &str, end: &str| format!(r#"{{"payload":{{"data":{data}{end}}}}}"#);
+        let told = r#","extensions":{"dropped":1207}"#;
+        assert_eq!(dropped(text("{}", told).as_bytes()), 1207);
+        let long = format!("\"{}\"", "x".repeat(100));
+        assert_eq!(dropped(text(&long, told).as_bytes()), 1207);
+        assert_eq!(dropped(text(&long, "").as_bytes()), 0);
+        assert_eq!(dropped(b"{}"), 0);
     }
 
     #[test]
