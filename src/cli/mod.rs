@@ -46,7 +46,7 @@ enum Command {
     Topics(topics::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
-    Bench(Box<bench::Arguments>),
+    Bench(Box<bench::arguments::Arguments>),
     Schema(schema::Arguments),
     #[command(name = bench::bare::COMMAND, hide = true)]
     BenchBare(bench::bare::Arguments),

@@ -269,11 +269,27 @@ impl Ceiling {
             deliveries_per_second: bare.deliveries_per_second,
             p50_millis: bare.latency.p50_millis,
             p99_millis: bare.latency.p99_millis,
-            server_ratio: servers.zip(own).map(|(server, own)| server / own),
+            server_ratio: servers
+                .zip(own.filter(|own| *own > 0.0))
+                .map(|(server, own)| server / own),
             server_p50_ratio: server.latency.p50_millis / bare.latency.p50_millis,
             server_p99_ratio: server.latency.p99_millis / bare.latency.p99_millis,
             server_time_ratio: server.seconds / bare.seconds,
         }
+    }
+
+    /// A line for people, where both delivered the same messages.
+    pub(super) fn line_of_time(&self) -> String {
+        let cpu = |value: Option<f64>| value.map_or("?".to_owned(), |value| format!("{value:.2}"));
+        format!(
+            "bare loop     {} a write: {:.3} s, {} us/delivery; the server needs {:.2} times as \
+             long, {} times the CPU",
+            self.batch_name(),
+            self.seconds,
+            cpu(self.cpu_micros_per_delivery),
+            self.server_time_ratio,
+            cpu(self.server_ratio),
+        )
     }
 
     /// A line for people.
@@ -288,13 +304,16 @@ impl Ceiling {
         } else {
             String::new()
         };
-        let frames =
-            if self.batch == 1 { "1 frame".into() } else { format!("{} frames", self.batch) };
         format!(
-            "bare loop     {frames} a write: {} us/delivery, the server needs {} times as \
+            "bare loop     {} a write: {} us/delivery, the server needs {} times as \
              much{latency}",
+            self.batch_name(),
             figure(self.cpu_micros_per_delivery),
             figure(self.server_ratio),
         )
+    }
+
+    fn batch_name(&self) -> String {
+        if self.batch == 1 { "1 frame".into() } else { format!("{} frames", self.batch) }
     }
 }

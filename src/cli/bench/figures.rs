@@ -132,12 +132,15 @@ impl Figures {
         faults == 0 && self.conflated == self.conflated_told
     }
 
-    /// Lines for people.
-    pub(super) fn lines(&self, is_rate: bool) -> Vec<String> {
+    /// Lines for people; `from` is where the latencies begin.
+    pub(super) fn lines(&self, from: &str, is_rate: bool) -> Vec<String> {
         let busy = |share: Option<f64>| share.map_or("?".into(), percent);
         let cpu = self.server_cpu_micros_per_delivery;
+        let by_message = self.server_cpu_micros_per_message;
+        let by_message = by_message.map(|cpu| format!("{cpu:.2} us/message in, "));
         let cpu = cpu.map_or("unknown: no --server-pid".into(), |cpu| {
-            format!("{cpu:.2} us/delivery, {} of a core", busy(self.server_busy))
+            let by_message = by_message.unwrap_or_default();
+            format!("{cpu:.2} us/delivery, {by_message}{} of a core", busy(self.server_busy))
         });
         let rss = self.server_rss_bytes.map(|bytes| format!(", RSS {}", BinaryBytes(bytes)));
         let mut lines = vec![
@@ -149,13 +152,20 @@ impl Figures {
                 self.deliveries_per_read,
             ),
             format!("server        {cpu}{}", rss.unwrap_or_default()),
-            format!("latency       {}", self.latency.line(is_rate)),
+            format!("latency       {}", self.latency.line(from)),
             format!(
                 "checked       lost {}, duplicates {}, reordered {}, unknown {}",
                 self.lost, self.duplicates, self.reordered, self.unknown,
             ),
             format!("load          {} of a core", busy(self.load_busy)),
         ];
+        if self.conflated + self.conflated_told > 0 {
+            lines.push(format!(
+                "conflated     {}, the server told of {}; every subscriber ended on the newest",
+                HumanCount(self.conflated),
+                HumanCount(self.conflated_told),
+            ));
+        }
         if !is_rate && self.load_busy.is_some_and(|busy| busy > LOAD_BOUND) {
             lines.push("the load was the limit: the server can deliver more than this".to_owned());
         }
@@ -163,25 +173,42 @@ impl Figures {
     }
 }
 
-impl Figures {
-    /// What became of the same load in another form, beside the first, for people.
-    pub(super) fn beside(&self, name: &str, first: &Self, first_name: &str) -> String {
-        let cpus = self.server_cpu_micros_per_delivery.zip(first.server_cpu_micros_per_delivery);
-        let cpu = cpus.map_or("unknown: no --server-pid".to_owned(), |(own, first)| {
-            format!("{own:.2} us/delivery, {:.2} of {first_name}", own / first)
+/// What became of the same load in another form, beside the first.
+#[derive(Debug, Serialize)]
+pub(super) struct Beside {
+    #[serde(flatten)]
+    pub(super) figures: Figures,
+    /// Of the first one's.
+    cpu_ratio: Option<f64>,
+    frame_bytes_ratio: f64,
+}
+
+impl Beside {
+    pub(super) fn new(figures: Figures, first: &Figures) -> Self {
+        let cpu = |figures: &Figures| figures.server_cpu_micros_per_delivery;
+        let cpu_ratio = cpu(&figures).zip(cpu(first)).map(|(own, first)| own / first);
+        let frame_bytes_ratio = figures.frame_bytes / first.frame_bytes;
+        Self { figures, cpu_ratio, frame_bytes_ratio }
+    }
+
+    /// A line for people.
+    pub(super) fn line(&self, name: &str, first_name: &str) -> String {
+        let Self { figures, cpu_ratio, frame_bytes_ratio } = self;
+        let cpu = figures.server_cpu_micros_per_delivery.zip(*cpu_ratio);
+        let cpu = cpu.map_or("unknown: no --server-pid".to_owned(), |(own, ratio)| {
+            format!("{own:.2} us/delivery, {ratio:.2} of {first_name}")
         });
         format!(
-            "{name:13} {cpu}; {:.0} B a frame, {:.2} of {first_name}; {}/s, {:.1} a read; p50 \
-             {:.2} ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
-            self.frame_bytes,
-            self.frame_bytes / first.frame_bytes,
-            HumanCount(whole(self.deliveries_per_second)),
-            self.deliveries_per_read,
-            self.latency.p50_millis,
-            self.latency.p99_millis,
-            self.lost,
-            self.duplicates,
-            self.reordered,
+            "{name:13} {cpu}; {:.0} B a frame, {frame_bytes_ratio:.2} of {first_name}; {}/s, \
+             {:.1} a read; p50 {:.2} ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
+            figures.frame_bytes,
+            HumanCount(whole(figures.deliveries_per_second)),
+            figures.deliveries_per_read,
+            figures.latency.p50_millis,
+            figures.latency.p99_millis,
+            figures.lost,
+            figures.duplicates,
+            figures.reordered,
         )
     }
 }
@@ -197,9 +224,8 @@ impl Latency {
         }
     }
 
-    pub(super) fn line(&self, is_rate: bool) -> String {
+    pub(super) fn line(&self, from: &str) -> String {
         let Self { p50_millis, p99_millis, p99_9_millis, max_millis } = self;
-        let from = if is_rate { "scheduled" } else { "published" };
         format!(
             "p50 {p50_millis:.2} ms, p99 {p99_millis:.2} ms, p99.9 {p99_9_millis:.2} ms, max \
              {max_millis:.2} ms, from {from} to read"

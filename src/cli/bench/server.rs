@@ -11,6 +11,8 @@ use crate::cli::address::Address;
 /// A server.
 pub(super) struct Server {
     pub(super) address: Address,
+    /// Where its metrics are, if that is known.
+    pub(super) admin: Option<Address>,
     /// Its process, if it is known.
     pub(super) pid: Option<u32>,
     /// Our own ends when this is dropped.
@@ -46,10 +48,10 @@ const SPARE_CONNECTIONS: usize = 100;
 
 impl Server {
     /// One that runs already; its process is looked for when it is on this machine.
-    pub(super) fn running(address: Address, pid: Option<u32>) -> Self {
+    pub(super) fn running(address: Address, admin: Option<Address>, pid: Option<u32>) -> Self {
         let local = matches!(address.host.as_str(), "127.0.0.1" | "::1" | "localhost");
         let found = || if local { machine::listening_pid(address.port) } else { None };
-        Self { pid: pid.or_else(found), address, _own: None, _folder: None }
+        Self { pid: pid.or_else(found), address, admin, _own: None, _folder: None }
     }
 
     /// Starts one on a free port, with room for so many connections and maybe typed topics.
@@ -62,7 +64,7 @@ impl Server {
         let room = connections + SPARE_CONNECTIONS;
         let own = [
             "server.listen=127.0.0.1:0".to_owned(),
-            "server.admin_listen=off".to_owned(),
+            "server.admin_listen=127.0.0.1:0".to_owned(),
             "server.shards=1".to_owned(),
             "log.level=warn".to_owned(),
             format!("limits.connections={room}"),
@@ -77,15 +79,17 @@ impl Server {
         }
         let mut process = Process::start(&arguments).map_err(|error| failed(error.to_string()))?;
         let line = process.first_line().map_err(failed)?;
-        let address = find_address(&line).ok_or_else(|| failed(format!("it said {line:?}")))?;
-        Ok(Self { address, pid: Some(process.pid()), _own: Some(process), _folder: folder })
+        let mut found = addresses(&line);
+        let address = found.next().ok_or_else(|| failed(format!("it said {line:?}")))?;
+        let (admin, pid) = (found.next(), Some(process.pid()));
+        Ok(Self { address, admin, pid, _own: Some(process), _folder: folder })
     }
 }
 
-/// The first address in the line that a server prints when it is ready.
-fn find_address(line: &str) -> Option<Address> {
-    let words = line.split(|c: char| c.is_whitespace() || c == ',');
-    words.filter(|word| word.starts_with("http://")).find_map(|word| word.parse().ok())
+/// The addresses in the line that a server prints when it is ready: its own, then its admin's.
+fn addresses(line: &str) -> impl Iterator<Item = Address> {
+    let words = line.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')'));
+    words.filter(|word| word.starts_with("http://")).filter_map(|word| word.parse().ok())
 }
 
 #[cfg(test)]
@@ -93,9 +97,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found_in_the_line() {
-        let line = "tidings 0.1.0 serves http://127.0.0.1:4321/graphql, admin http://127.0.0.1:1\n";
-        assert_eq!(find_address(line).unwrap().to_string(), "http://127.0.0.1:4321/graphql");
-        assert_eq!(find_address("tidings: no"), None);
+    fn the_addresses_are_found_in_the_line() {
+        let line = "tidings serves on http://127.0.0.1:4321 (admin on http://127.0.0.1:1)\n";
+        let found: Vec<String> = addresses(line).map(|address| address.authority()).collect();
+        assert_eq!(found, ["127.0.0.1:4321", "127.0.0.1:1"]);
+        assert_eq!(addresses("tidings: no").count(), 0);
     }
 }
