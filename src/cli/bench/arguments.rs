@@ -198,6 +198,11 @@ impl Arguments {
         if self.idle.is_some() {
             return format!("{subscribers} idle connections, one subscription each{whose}");
         }
+        if self.publish {
+            return format!(
+                "{publishers} publishers, {topics} topics, payloads of {size} B, {pace}{whose}"
+            );
+        }
         let each = if *topics_each == 1 { String::new() } else { format!(" ({topics_each} each)") };
         let most = plan.max_per_second.map(|most| format!(" at most {most}/s of each topic"));
         format!(

@@ -73,6 +73,11 @@ impl Sample {
         self.server_rss
     }
 
+    /// Processor time of this process since an earlier sample.
+    pub(super) fn load_cpu_since(&self, before: &Self) -> Option<f64> {
+        Some(self.load_cpu? - before.load_cpu?)
+    }
+
     /// Processor time of the server since an earlier sample.
     pub(super) fn server_cpu_since(&self, before: &Self) -> Option<f64> {
         Some(self.server_cpu? - before.server_cpu?)
@@ -84,7 +89,6 @@ impl Figures {
     pub(super) fn measured(tally: &Tally, seconds: f64, before: &Sample, after: &Sample) -> Self {
         let (deliveries, cpu) = (tally.deliveries, after.server_cpu_since(before));
         let by_delivery = |amount: f64| amount / float(deliveries.max(1));
-        let load_cpu = after.load_cpu.zip(before.load_cpu).map(|(after, before)| after - before);
         Self {
             seconds,
             messages: 0,
@@ -96,7 +100,7 @@ impl Figures {
             server_cpu_micros_per_message: None,
             server_busy: cpu.map(|cpu| cpu / seconds),
             server_rss_bytes: after.server_rss,
-            load_busy: load_cpu.map(|cpu| cpu / seconds),
+            load_busy: after.load_cpu_since(before).map(|cpu| cpu / seconds),
             latency: Latency::default(),
             lost: 0,
             duplicates: 0,
@@ -152,7 +156,7 @@ impl Figures {
                 self.deliveries_per_read,
             ),
             format!("server        {cpu}{}", rss.unwrap_or_default()),
-            format!("latency       {}", self.latency.line(from)),
+            format!("latency       {}", self.latency.line(from, "read")),
             format!(
                 "checked       lost {}, duplicates {}, reordered {}, unknown {}",
                 self.lost, self.duplicates, self.reordered, self.unknown,
@@ -224,11 +228,11 @@ impl Latency {
         }
     }
 
-    pub(super) fn line(&self, from: &str) -> String {
+    pub(super) fn line(&self, from: &str, to: &str) -> String {
         let Self { p50_millis, p99_millis, p99_9_millis, max_millis } = self;
         format!(
             "p50 {p50_millis:.2} ms, p99 {p99_millis:.2} ms, p99.9 {p99_9_millis:.2} ms, max \
-             {max_millis:.2} ms, from {from} to read"
+             {max_millis:.2} ms, from {from} to {to}"
         )
     }
 }

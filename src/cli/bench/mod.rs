@@ -3,6 +3,7 @@
 //! Comes in: what to load it with. Goes out: figures, and an exit code that tells whether every
 //! subscriber saw every message. Knows nothing of: how a server works; it is a client.
 
+mod answer;
 pub(super) mod arguments;
 pub(super) mod bare;
 mod ceiling;
@@ -19,6 +20,7 @@ mod load;
 mod machine;
 mod plan;
 mod process;
+mod publish;
 mod queues;
 mod resume;
 mod server;
@@ -48,6 +50,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         bar.finish_and_clear();
         return tell(&arguments, &title, &idle, &idle.lines());
     }
+    if arguments.publish {
+        let published = publish::run(&server, &plan).await?;
+        tell(&arguments, &title, &published, &published.lines())?;
+        return conclude(published.is_clean(), "not every publish had its receipt, in order");
+    }
     let is_clean = if let Some(messages) = arguments.resume {
         let resumed = resume::run(server, &plan, messages, arguments.ceiling).await?;
         tell(&arguments, &title, &resumed, &resumed.lines())?;
@@ -57,10 +64,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         tell(&arguments, &title, &report, &report.lines())?;
         report.is_clean()
     };
-    if is_clean {
-        return Ok(());
-    }
-    Err(Error::Failed("not every subscriber saw every message once and in order".into()))
+    conclude(is_clean, "not every subscriber saw every message once and in order")
+}
+
+fn conclude(is_clean: bool, otherwise: &str) -> Result<(), Error> {
+    if is_clean { Ok(()) } else { Err(Error::Failed(otherwise.to_owned())) }
 }
 
 /// The server to measure: one that runs, or one of our own.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar};
 use serde::Serialize;
 
+use super::answer;
 use super::ceiling::{self, Ceiling, Request};
 use super::checker::Checker;
 use super::connect::connect_all;
@@ -109,8 +110,8 @@ async fn note_cursors(
         }
         let noted = swarm.turn(WAIT, |index, text| {
             let (hint, seen, noted) = &mut clients[index];
-            let stamp = Stamp::find(text, hint).ok_or_else(|| shown(text))?;
-            cursor(text).ok_or_else(|| shown(text))?.clone_into(noted);
+            let stamp = Stamp::find(text, hint).ok_or_else(|| answer::shown(text))?;
+            answer::cursor(text).ok_or_else(|| answer::shown(text))?.clone_into(noted);
             *seen = stamp.sequence + 1;
             Ok(())
         });
@@ -146,10 +147,11 @@ impl Publisher {
                 return Err(format!("{awaited} receipts are missing"));
             }
             swarm.turn(WAIT, |_, text| {
-                if !holds(text, b"\"cursor\"") && !holds(text, b"\"complete\"") {
-                    return Err(shown(text));
+                match answer::cursor(text) {
+                    Some(_) => awaited -= 1,
+                    None if answer::is_complete(text) => {}
+                    None => return Err(answer::shown(text)),
                 }
-                awaited -= u64::from(holds(text, b"\"cursor\""));
                 Ok(())
             })?;
         }
@@ -223,7 +225,7 @@ impl<'a> Storm<'a> {
         while tally.arrived < expected && seen.1.elapsed() < STALLED {
             swarm.turn(WAIT, |index, text| {
                 let Client { topic, checker, hint } = &mut clients[index];
-                let stamp = Stamp::find(text, hint).ok_or_else(|| shown(text))?;
+                let stamp = Stamp::find(text, hint).ok_or_else(|| answer::shown(text))?;
                 let verdict = checker.see(plan.stream(*topic, &stamp), stamp.sequence);
                 let latency = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 tally.count(verdict, latency);
@@ -267,21 +269,6 @@ fn ceilings(plan: &Plan, messages: u64, figures: &Figures) -> Result<Vec<Ceiling
     batches.map(measure).collect()
 }
 
-fn cursor(text: &[u8]) -> Option<&str> {
-    const NAME: &[u8] = b"\"cursor\":\"";
-    let at = text.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
-    let end = text[at..].iter().position(|byte| *byte == b'"')?;
-    std::str::from_utf8(&text[at..at + end]).ok()
-}
-
-fn holds(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
-}
-
-fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
-}
-
 impl Resumed {
     /// Lines for people.
     pub(super) fn lines(&self) -> Vec<String> {
@@ -306,17 +293,5 @@ impl Resumed {
     /// Every client got what it missed, once and in order, and then what came live.
     pub(super) fn is_clean(&self) -> bool {
         self.figures.is_clean()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_found_in_a_result() {
-        let text = br#"{"id":"1","payload":{"data":{"messages":{"cursor":"a-1z","payload":1}}}}"#;
-        assert_eq!(cursor(text), Some("a-1z"));
-        assert_eq!(cursor(br#"{"id":"1","type":"complete"}"#), None);
     }
 }
