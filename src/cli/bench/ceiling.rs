@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::checker::Verdict;
 use super::figures::{Figures, Sample};
+use super::frames::Frames;
 use super::inflate::Inflated;
 use super::machine;
 use super::plan::Pace;
@@ -150,7 +151,7 @@ impl Reader {
         for index in 0..request.connections {
             let stream = TcpStream::connect(("127.0.0.1", port))?;
             stream.set_nonblocking(true)?;
-            let mut wire = Wire::new(mio::net::TcpStream::from_std(stream));
+            let mut wire = Wire::new(mio::net::TcpStream::from_std(stream), Frames::default());
             poll.registry().register(&mut wire.stream, Token(index), Interest::READABLE)?;
             wires.push((wire, 0));
         }

@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use mio::{Events, Interest, Poll, Token};
 
 use super::checker::Checker;
+use super::dialect::{Dialect, Heard};
 use super::figures::{Figures, Sample};
 use super::flow::Flow;
 use super::inflate::Inflated;
@@ -18,9 +19,10 @@ use super::wire::Wire;
 /// A run under way.
 pub(super) struct Load<'a> {
     plan: &'a Plan,
+    dialect: &'a dyn Dialect,
     poll: Poll,
     subscribers: Vec<Subscriber>,
-    publishers: Vec<Wire>,
+    publishers: Vec<Publisher>,
     scratch: Box<[u8]>,
     inflated: Inflated,
     begun: Instant,
@@ -31,6 +33,8 @@ pub(super) struct Load<'a> {
     /// Deliveries that all of them make.
     expected: u64,
     tally: Tally,
+    /// Publishes whose answer has not come.
+    unanswered: u64,
     /// Subscribers that have seen a probe.
     ready: usize,
     /// The first thing that went wrong.
@@ -39,10 +43,18 @@ pub(super) struct Load<'a> {
 
 struct Subscriber {
     wire: Wire,
+    /// Of a message that goes on in the next frame.
+    begun: Vec<u8>,
     checker: Checker,
     /// Where the stamp was in the message before.
     hint: usize,
     ready: bool,
+}
+
+struct Publisher {
+    wire: Wire,
+    /// Of an answer that goes on in the next frame.
+    begun: Vec<u8>,
 }
 
 /// Publisher of the messages that only find out whether every subscription is there.
@@ -58,17 +70,24 @@ impl<'a> Load<'a> {
     /// Takes the connections over; subscribers have subscribed, publishers are acknowledged.
     pub(super) fn new(
         plan: &'a Plan,
+        dialect: &'a dyn Dialect,
         subscribers: Vec<Wire>,
         publishers: Vec<Wire>,
     ) -> Result<Self, String> {
         let poll = Poll::new().map_err(|error| error.to_string())?;
         let checker = || Checker::new(plan.publishers);
-        let subscriber = |wire| Subscriber { wire, checker: checker(), hint: 0, ready: false };
+        let begun = Vec::new;
+        let publisher = |wire| Publisher { wire, begun: begun() };
+        let subscriber = |wire| {
+            let (begun, checker) = (begun(), checker());
+            Subscriber { wire, begun, checker, hint: 0, ready: false }
+        };
         let mut load = Self {
             plan,
+            dialect,
             poll,
             subscribers: subscribers.into_iter().map(subscriber).collect(),
-            publishers,
+            publishers: publishers.into_iter().map(publisher).collect(),
             scratch: vec![0; SCRATCH_BYTES].into(),
             inflated: Inflated::default(),
             begun: Instant::now(),
@@ -80,6 +99,7 @@ impl<'a> Load<'a> {
             sequences: vec![vec![0; plan.topics]; plan.publishers],
             expected: 0,
             tally: Tally::new()?,
+            unanswered: 0,
             ready: 0,
             trouble: None,
         };
@@ -128,7 +148,8 @@ impl<'a> Load<'a> {
 
     fn register(&mut self) -> std::io::Result<()> {
         let wires = self.subscribers.iter_mut().map(|subscriber| &mut subscriber.wire);
-        for (index, wire) in wires.chain(&mut self.publishers).enumerate() {
+        let publishers = self.publishers.iter_mut().map(|publisher| &mut publisher.wire);
+        for (index, wire) in wires.chain(publishers).enumerate() {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut wire.stream, Token(index), interest)?;
         }
@@ -149,9 +170,9 @@ impl<'a> Load<'a> {
                 let due_nanos = nanos(self.begun.elapsed());
                 let stamp = Stamp { publisher: PROBE, sequence: 0, number: 0, due_nanos };
                 for topic in 0..self.plan.topics {
-                    self.plan.push_publish(self.publishers[0].unsent(), topic, &stamp);
+                    self.push_publish(0, topic, &stamp);
                 }
-                self.publishers[0].flush()?;
+                self.publishers[0].wire.flush()?;
                 sent = Some(Instant::now());
             }
             self.poll_once(events, PROBE_EVERY)?;
@@ -161,7 +182,7 @@ impl<'a> Load<'a> {
 
     fn publish_due(&mut self) {
         let now = nanos(self.begun.elapsed());
-        while !self.is_all_published() {
+        while !self.is_all_published() && self.may_publish() {
             let due_nanos = match self.plan.due_nanos(self.published) {
                 Some(due) if due > now => break,
                 Some(due) => due,
@@ -171,7 +192,7 @@ impl<'a> Load<'a> {
             self.publish(due_nanos);
         }
         for index in 0..self.publishers.len() {
-            let flushed = self.publishers[index].flush();
+            let flushed = self.publishers[index].wire.flush();
             self.note(flushed, "publisher", index);
         }
     }
@@ -194,7 +215,18 @@ impl<'a> Load<'a> {
         if let Some(flow) = &mut self.flow {
             flow.publish(deliveries);
         }
-        self.plan.push_publish(self.publishers[publisher].unsent(), topic, &stamp);
+        self.push_publish(publisher, topic, &stamp);
+    }
+
+    fn push_publish(&mut self, publisher: usize, topic: usize, stamp: &Stamp) {
+        let out = self.publishers[publisher].wire.unsent();
+        self.dialect.push_publish(out, topic, stamp);
+        self.unanswered += 1;
+    }
+
+    /// Some servers run the publishes of a connection in any order: there one waits for another.
+    fn may_publish(&self) -> bool {
+        self.dialect.unanswered_max().is_none_or(|max| self.unanswered < max)
     }
 
     /// Waits for sockets, but not beyond the time at which the next message is due.
@@ -220,11 +252,14 @@ impl<'a> Load<'a> {
     }
 
     fn read_subscriber(&mut self, index: usize) -> Result<(), String> {
-        let Self { subscribers, scratch, inflated, begun, flow, tally, ready, .. } = self;
-        let Subscriber { wire, checker, hint, ready: seen } = &mut subscribers[index];
-        let mut refused = None;
-        let mut now = None;
-        let bytes = wire.read(scratch, inflated, |text| {
+        let Self { dialect, subscribers, scratch, inflated, begun, flow, tally, ready, .. } = self;
+        let Subscriber { wire, begun: rest, checker, hint, ready: seen } = &mut subscribers[index];
+        let (mut refused, mut asked, mut now) = (None, Vec::new(), None);
+        let mut each = |heard: Heard<'_>| {
+            let text = match heard {
+                Heard::Message(text) => text,
+                Heard::Ask(frame) => return asked.extend_from_slice(frame),
+            };
             let Some(stamp) = Stamp::find(text, hint) else {
                 refused = Some(String::from_utf8_lossy(text).into_owned());
                 return;
@@ -239,23 +274,34 @@ impl<'a> Load<'a> {
             if let (true, Some(flow)) = (first, flow.as_mut()) {
                 flow.arrive(stamp.number);
             }
+        };
+        let mut wrong = Ok(());
+        let bytes = wire.read(scratch, inflated, |payload| {
+            wrong = std::mem::replace(&mut wrong, Ok(()))
+                .and_then(|()| dialect.cut(payload, rest, &mut each));
         })?;
         tally.wire_bytes += bytes as u64;
         tally.reads += u64::from(bytes > 0);
-        refused.map_or(Ok(()), Err)
+        if !asked.is_empty() {
+            wire.send(&asked)?;
+        }
+        wrong.and(refused.map_or(Ok(()), Err))
     }
 
     fn read_publisher(&mut self, index: usize) -> Result<(), String> {
-        let wire = &mut self.publishers[index];
-        wire.flush()?;
-        let mut refused = None;
-        wire.read(&mut self.scratch, &mut self.inflated, |text| {
-            let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-            if holds(b"\"error") {
-                refused = Some(String::from_utf8_lossy(text).into_owned());
-            }
+        let Self { dialect, publishers, scratch, inflated, unanswered, .. } = self;
+        let Publisher { wire, begun } = &mut publishers[index];
+        let mut asked = Vec::new();
+        let mut taken = Ok(0);
+        wire.read(scratch, inflated, |payload| {
+            let cut = dialect.cut(payload, begun, &mut |heard| match heard {
+                Heard::Message(answer) => add(&mut taken, dialect.taken(answer)),
+                Heard::Ask(frame) => asked.extend_from_slice(frame),
+            });
+            add(&mut taken, cut.map(|()| 0));
         })?;
-        refused.map_or(Ok(()), Err)
+        *unanswered = unanswered.saturating_sub(taken?);
+        wire.send(&asked)
     }
 
     fn note(&mut self, outcome: Result<(), String>, who: &str, index: usize) {
@@ -323,6 +369,15 @@ impl Watch {
 
     fn is_stalled(&self) -> bool {
         self.changed.elapsed() > STALLED
+    }
+}
+
+/// Counts until something goes wrong.
+fn add(sum: &mut Result<u64, String>, more: Result<u64, String>) {
+    match (&mut *sum, more) {
+        (Ok(sum), Ok(more)) => *sum += more,
+        (Ok(_), Err(reason)) => *sum = Err(reason),
+        (Err(_), _) => {}
     }
 }
 

@@ -6,17 +6,20 @@
 pub(super) mod ceiling;
 mod checker;
 mod connect;
-mod figures;
+pub mod dialect;
+pub mod figures;
 mod flow;
 mod frames;
-mod idle;
+pub mod idle;
 mod inflate;
+pub mod intake;
 mod load;
-mod machine;
+pub mod machine;
+pub mod peers;
 mod plan;
 mod process;
-mod server;
-mod stamp;
+pub mod server;
+pub mod stamp;
 mod tally;
 mod wire;
 
@@ -33,6 +36,7 @@ use super::output::print;
 use crate::message::units::{DURATION_FITS, parse_duration};
 use crate::websocket::deflate::offer::OFFER;
 use ceiling::{Ceiling, Request};
+use dialect::Dialect;
 use figures::{Figures, Sample};
 use plan::{Pace, Plan, Until, View};
 use server::Server;
@@ -149,7 +153,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     };
     if arguments.idle.is_some() {
         let bar = progress(plan.subscribers as u64, "connecting");
-        let idle = idle::run(&server, &plan, &bar).await?;
+        let idle = idle::run(&server.target(), &plan, plan.subscribers, &bar).await?;
         bar.finish_and_clear();
         let title = format!("{} idle connections, one subscription each", plan.subscribers);
         return tell(&arguments, &title, &idle, &idle.lines());
@@ -185,12 +189,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
 
 async fn fan_out(server: &Server, plan: &Plan, offer: Option<&str>) -> Result<Figures, Error> {
     let bar = progress((plan.subscribers + plan.publishers) as u64, "connecting");
-    let subscribe = |index| plan.subscribe_frame(index);
-    let subscribers =
-        connect::connect_all(&server.address, plan.subscribers, offer, subscribe, &bar);
+    let opening = |index| plan.subscriber(index);
+    let subscribers = connect::connect_all(&server.address, plan.subscribers, offer, opening, &bar);
     let subscribers = subscribers.await?;
-    let publishers =
-        connect::connect_all(&server.address, plan.publishers, None, |_| Vec::new(), &bar);
+    let opening = |_| plan.publisher();
+    let publishers = connect::connect_all(&server.address, plan.publishers, None, opening, &bar);
     let publishers = publishers.await?;
     bar.finish_and_clear();
     let bar = match plan.until {
@@ -200,7 +203,7 @@ async fn fan_out(server: &Server, plan: &Plan, offer: Option<&str>) -> Result<Fi
             progress(u64::try_from(all).unwrap_or(u64::MAX), "ms")
         }
     };
-    let load = load::Load::new(plan, subscribers, publishers).map_err(Error::Failed)?;
+    let load = load::Load::new(plan, plan, subscribers, publishers).map_err(Error::Failed)?;
     let figures = load.run(|| Sample::of(server.pid), &bar).map_err(Error::Failed);
     bar.finish_and_clear();
     figures
