@@ -4,7 +4,7 @@
 //! Knows nothing of: how the broker works; it makes options for it, or talks to one as a client.
 
 mod address;
-mod bench;
+pub mod bench;
 mod check;
 mod client;
 mod export;

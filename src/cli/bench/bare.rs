@@ -11,7 +11,7 @@ use crate::cli::{Error, output};
 use crate::websocket::frame::{Opcode, server_header};
 
 /// The name under which the child process is started.
-pub(in crate::cli) const COMMAND: &str = "bench-bare";
+pub(in crate::cli) const COMMAND: &str = "bench-ceiling";
 
 /// Writes frames to sockets, for every byte of standard input to those of the next topic
 #[derive(Debug, Args)]

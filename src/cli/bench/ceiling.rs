@@ -11,11 +11,13 @@ use serde::Serialize;
 use super::bare;
 use super::checker::Verdict;
 use super::figures::{Figures, Sample};
+use super::frames::Frames;
 use super::inflate::Inflated;
 use super::layout::Layout;
 use super::machine;
 use super::plan::{Pace, Until};
 use super::process::Process;
+use super::stall::Stall;
 use super::tally::Tally;
 use super::wire::Wire;
 
@@ -51,8 +53,6 @@ pub(super) struct Request {
 }
 
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Nothing arrived for so long: nothing more will.
-const STALLED: Duration = Duration::from_secs(10);
 const EVENTS: usize = 1024;
 
 /// Runs the bare loop and measures it.
@@ -119,7 +119,7 @@ impl Reader {
             let index: bare::Index = u32::try_from(subscriber).unwrap_or(u32::MAX).to_be_bytes();
             stream.write_all(&index)?;
             stream.set_nonblocking(true)?;
-            let mut wire = Wire::new(mio::net::TcpStream::from_std(stream));
+            let mut wire = Wire::new(mio::net::TcpStream::from_std(stream), Frames::default());
             poll.registry().register(&mut wire.stream, Token(subscriber), Interest::READABLE)?;
             let mut topics: Vec<usize> = request.layout.topics_of(subscriber).collect();
             topics.sort_unstable();
@@ -160,13 +160,12 @@ impl Reader {
         let before = Sample::of(Some(process.pid()));
         self.begun = Instant::now();
         self.ask(process, rounds)?;
-        let mut seen = (0, self.begun);
+        let mut stall = Stall::new();
         while self.tally.arrived < expected {
             self.turn(&mut events)?;
-            if seen.0 != self.tally.arrived {
-                seen = (self.tally.arrived, Instant::now());
-            } else if seen.1.elapsed() > STALLED {
-                return Err(format!("{} of {expected} frames came", seen.0));
+            stall.see(self.tally.arrived, false);
+            if stall.is_stalled() {
+                return Err(format!("{} of {expected} frames came", self.tally.arrived));
             }
         }
         Ok(self.figures(Duration::ZERO, &before, &Sample::of(Some(process.pid()))))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::arguments::Arguments;
 use super::ceiling::{self, Ceiling, Request};
 use super::connect::connect_all;
+use super::dialect::Dialect;
 use super::figures::{Beside, Figures, Sample, whole};
 use super::load::Load;
 use super::plan::{Pace, Plan, Until, View};
@@ -74,10 +75,11 @@ async fn measure(
     offer: Option<&str>,
 ) -> Result<(Figures, Option<Queues>), Error> {
     let bar = progress((plan.subscribers + plan.publishers) as u64, "connecting");
-    let subscribe = |index| plan.subscribe_frame(index);
-    let subscribers = connect_all(&server.address, plan.subscribers, offer, subscribe, &bar);
+    let opening = |index| plan.subscriber(index);
+    let subscribers = connect_all(&server.address, plan.subscribers, offer, opening, &bar);
     let subscribers = subscribers.await?;
-    let publishers = connect_all(&server.address, plan.publishers, None, |_| Vec::new(), &bar);
+    let opening = |_| plan.publisher();
+    let publishers = connect_all(&server.address, plan.publishers, None, opening, &bar);
     let publishers = publishers.await?;
     bar.finish_and_clear();
     let bar = match plan.until {
@@ -87,7 +89,7 @@ async fn measure(
             progress(u64::try_from(all).unwrap_or(u64::MAX), "ms")
         }
     };
-    let load = Load::new(plan, subscribers, publishers).map_err(Error::Failed)?;
+    let load = Load::new(plan, plan, subscribers, publishers).map_err(Error::Failed)?;
     let admin = server.admin.clone().filter(|_| plan.max_per_second.is_some());
     let watch = admin.map(|admin| Watch::start(admin, server.pid));
     // The load looks at the server when the measurement begins, and when it ends.

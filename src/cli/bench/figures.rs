@@ -21,50 +21,71 @@ pub(super) struct Sample {
 
 /// Figures of one measurement.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Figures {
-    pub(super) seconds: f64,
-    pub(super) messages: u64,
-    pub(super) deliveries: u64,
-    pub(super) deliveries_per_second: f64,
+pub struct Figures {
+    /// Of the measurement.
+    pub seconds: f64,
+    /// Published in it.
+    pub messages: u64,
+    /// Messages times those who received them.
+    pub deliveries: u64,
+    /// In one second.
+    pub deliveries_per_second: f64,
     /// Bytes of a delivery on the wire.
-    pub(super) frame_bytes: f64,
-    pub(super) deliveries_per_read: f64,
-    pub(super) server_cpu_micros_per_delivery: Option<f64>,
-    /// By message published.
-    pub(super) server_cpu_micros_per_message: Option<f64>,
+    pub frame_bytes: f64,
+    /// How many one read of a subscriber brought.
+    pub deliveries_per_read: f64,
+    /// User and system time of the server.
+    pub server_cpu_micros_per_delivery: Option<f64>,
+    /// The same by message published.
+    pub server_cpu_micros_per_message: Option<f64>,
     /// 1 is one core.
-    pub(super) server_busy: Option<f64>,
-    pub(super) server_rss_bytes: Option<u64>,
-    pub(super) load_busy: Option<f64>,
-    pub(super) latency: Latency,
-    pub(super) lost: u64,
-    pub(super) duplicates: u64,
-    pub(super) reordered: u64,
-    pub(super) unknown: u64,
-    /// Deliveries that newer messages stood for: as seen, and as the server told; of the whole run.
-    pub(super) conflated: u64,
-    pub(super) conflated_told: u64,
+    pub server_busy: Option<f64>,
+    /// Memory at the end.
+    pub server_rss_bytes: Option<u64>,
+    /// The same of the load itself.
+    pub load_busy: Option<f64>,
+    /// Of the deliveries.
+    pub latency: Latency,
+    /// Deliveries that never came.
+    pub lost: u64,
+    /// Deliveries that came again.
+    pub duplicates: u64,
+    /// Deliveries that came after a later message.
+    pub reordered: u64,
+    /// Deliveries of messages that nobody published.
+    pub unknown: u64,
+    /// Deliveries that newer messages stood for; of the whole run.
+    pub conflated: u64,
+    /// The same, as the server told it.
+    pub conflated_told: u64,
 }
 
 /// From the time at which a message was due to be sent until a subscriber has read it.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-#[expect(clippy::struct_field_names, reason = "the unit goes last, in the JSON too")]
-pub(super) struct Latency {
-    pub(super) p50_millis: f64,
-    pub(super) p99_millis: f64,
-    pub(super) p99_9_millis: f64,
-    pub(super) max_millis: f64,
+pub struct Latency {
+    /// The median.
+    pub p50_millis: f64,
+    /// Exceeded by one in a hundred.
+    pub p99_millis: f64,
+    /// Exceeded by one in a thousand.
+    pub p99_9_millis: f64,
+    /// The slowest.
+    pub max_millis: f64,
 }
 
 /// Above this share of a core the load, and not the server, may set the pace.
 const LOAD_BOUND: f64 = 0.9;
 
 impl Sample {
-    /// Looks at the server's process, if it is known, and at this one.
-    pub(super) fn of(server: Option<u32>) -> Self {
+    /// Looks at the server's processes, if they are known, and at this one.
+    pub(super) fn of(server: impl IntoIterator<Item = u32, IntoIter: Clone>) -> Self {
+        let server = server.into_iter();
+        let is_known = server.clone().next().is_some();
+        let cpu: Option<f64> = server.clone().map(machine::cpu_seconds).sum();
+        let rss: Option<u64> = server.map(machine::rss_bytes).sum();
         Self {
-            server_cpu: server.and_then(machine::cpu_seconds),
-            server_rss: server.and_then(machine::rss_bytes),
+            server_cpu: cpu.filter(|_| is_known),
+            server_rss: rss.filter(|_| is_known),
             load_cpu: machine::cpu_seconds(std::process::id()),
         }
     }
@@ -131,7 +152,7 @@ impl Figures {
 
     /// Every subscriber saw every message once and in order, or was told that a newer one stood for
     /// it.
-    pub(super) fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         let faults = self.lost + self.duplicates + self.reordered + self.unknown;
         faults == 0 && self.conflated == self.conflated_told
     }

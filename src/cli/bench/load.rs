@@ -6,11 +6,13 @@ use indicatif::ProgressBar;
 use mio::{Events, Interest, Poll, Token};
 
 use super::checker::Checker;
+use super::dialect::{Dialect, Heard};
 use super::figures::{Figures, Sample};
 use super::flow::Flow;
 use super::inflate::Inflated;
 use super::machine;
 use super::plan::{Pace, Plan, Until};
+use super::stall::Stall;
 use super::stamp::{Stamp, dropped};
 use super::tally::Tally;
 use super::wire::Wire;
@@ -18,9 +20,10 @@ use super::wire::Wire;
 /// A run under way.
 pub(super) struct Load<'a> {
     plan: &'a Plan,
+    dialect: &'a dyn Dialect,
     poll: Poll,
     subscribers: Vec<Subscriber>,
-    publishers: Vec<Wire>,
+    publishers: Vec<Publisher>,
     scratch: Box<[u8]>,
     inflated: Inflated,
     begun: Instant,
@@ -33,6 +36,8 @@ pub(super) struct Load<'a> {
     /// Deliveries that all of them make.
     expected: u64,
     tally: Tally,
+    /// Publishes whose answer has not come.
+    unanswered: u64,
     /// Subscribers that have seen a probe, and last probes seen.
     ready: usize,
     last_probes: usize,
@@ -42,6 +47,8 @@ pub(super) struct Load<'a> {
 
 struct Subscriber {
     wire: Wire,
+    /// Of a message that goes on in the next frame.
+    begun: Vec<u8>,
     /// His first topic.
     first: usize,
     checker: Checker,
@@ -50,14 +57,18 @@ struct Subscriber {
     ready: bool,
 }
 
+struct Publisher {
+    wire: Wire,
+    /// Of an answer that goes on in the next frame.
+    begun: Vec<u8>,
+}
+
 /// Publisher of the messages that only find out whether every subscription is there.
 const PROBE: u32 = u32::MAX;
 /// The sequence of the last one: behind it no message is on its way, and nothing is left to tell.
 const LAST_PROBE: u64 = 1;
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Nothing arrived for so long: what is missing is lost.
-const STALLED: Duration = Duration::from_secs(5);
 const SCRATCH_BYTES: usize = 256 << 10;
 const EVENTS: usize = 1024;
 
@@ -65,22 +76,25 @@ impl<'a> Load<'a> {
     /// Takes the connections over; subscribers have subscribed, publishers are acknowledged.
     pub(super) fn new(
         plan: &'a Plan,
+        dialect: &'a dyn Dialect,
         subscribers: Vec<Wire>,
         publishers: Vec<Wire>,
     ) -> Result<Self, String> {
         let poll = Poll::new().map_err(|error| error.to_string())?;
         let layout = plan.layout();
         let streams = plan.topics_each * plan.publishers;
-        let checker = || Checker::new(streams, plan.max_per_second.is_some());
+        let publisher = |wire| Publisher { wire, begun: Vec::new() };
         let subscriber = |(index, wire)| {
-            let first = layout.first(index);
-            Subscriber { wire, first, checker: checker(), hint: 0, ready: false }
+            let checker = Checker::new(streams, plan.max_per_second.is_some());
+            let (begun, first) = (Vec::new(), layout.first(index));
+            Subscriber { wire, begun, first, checker, hint: 0, ready: false }
         };
         let mut load = Self {
             plan,
+            dialect,
             poll,
             subscribers: subscribers.into_iter().enumerate().map(subscriber).collect(),
-            publishers,
+            publishers: publishers.into_iter().map(publisher).collect(),
             scratch: vec![0; SCRATCH_BYTES].into(),
             inflated: Inflated::default(),
             begun: Instant::now(),
@@ -93,6 +107,7 @@ impl<'a> Load<'a> {
             followers: layout.members().iter().map(Vec::len).collect(),
             expected: 0,
             tally: Tally::new()?,
+            unanswered: 0,
             ready: 0,
             last_probes: 0,
             trouble: None,
@@ -115,19 +130,19 @@ impl<'a> Load<'a> {
             Until::Messages(_) => (Duration::ZERO, None),
         };
         let mut before = None;
-        let mut watch = Watch::new();
+        let mut stall = Stall::new();
         loop {
             let now = self.begun.elapsed();
             if before.is_none() && now >= warm {
                 self.tally.begin();
                 before = Some((self.begun.elapsed(), sample(), self.published));
             }
-            if end.is_some_and(|end| now >= end) || self.is_complete() || watch.is_stalled() {
+            if end.is_some_and(|end| now >= end) || self.is_complete() || stall.is_stalled() {
                 break;
             }
             self.publish_due();
             self.turn(&mut events)?;
-            watch.see(self.tally.settled(), self.is_idle());
+            stall.see(self.tally.settled(), self.is_idle());
             bar.set_position(self.position(now));
         }
         let (from, sample_before, published_before) =
@@ -142,7 +157,8 @@ impl<'a> Load<'a> {
 
     fn register(&mut self) -> std::io::Result<()> {
         let wires = self.subscribers.iter_mut().map(|subscriber| &mut subscriber.wire);
-        for (index, wire) in wires.chain(&mut self.publishers).enumerate() {
+        let publishers = self.publishers.iter_mut().map(|publisher| &mut publisher.wire);
+        for (index, wire) in wires.chain(publishers).enumerate() {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut wire.stream, Token(index), interest)?;
         }
@@ -180,14 +196,14 @@ impl<'a> Load<'a> {
         let due_nanos = nanos(self.begun.elapsed());
         let stamp = Stamp { publisher: PROBE, sequence, number: 0, due_nanos };
         for topic in 0..self.plan.topics {
-            self.plan.push_publish(self.publishers[0].unsent(), topic, &stamp);
+            self.push_publish(0, topic, &stamp);
         }
-        self.publishers[0].flush()
+        self.publishers[0].wire.flush()
     }
 
     fn publish_due(&mut self) {
         let now = nanos(self.begun.elapsed());
-        while !self.is_all_published() {
+        while !self.is_all_published() && self.may_publish() {
             let due_nanos = match self.plan.due_nanos(self.published) {
                 Some(due) if due > now => break,
                 Some(due) => due,
@@ -197,7 +213,7 @@ impl<'a> Load<'a> {
             self.publish(due_nanos);
         }
         for index in 0..self.publishers.len() {
-            let flushed = self.publishers[index].flush();
+            let flushed = self.publishers[index].wire.flush();
             self.note(flushed, "publisher", index);
         }
     }
@@ -220,7 +236,18 @@ impl<'a> Load<'a> {
         if let Some(flow) = &mut self.flow {
             flow.publish(deliveries);
         }
-        self.plan.push_publish(self.publishers[publisher].unsent(), topic, &stamp);
+        self.push_publish(publisher, topic, &stamp);
+    }
+
+    fn push_publish(&mut self, publisher: usize, topic: usize, stamp: &Stamp) {
+        let out = self.publishers[publisher].wire.unsent();
+        self.dialect.push_publish(out, topic, stamp);
+        self.unanswered += 1;
+    }
+
+    /// Some servers run the publishes of a connection in any order: there one waits for another.
+    fn may_publish(&self) -> bool {
+        self.dialect.unanswered_max().is_none_or(|max| self.unanswered < max)
     }
 
     /// Waits for sockets, but not beyond the time at which the next message is due.
@@ -246,20 +273,23 @@ impl<'a> Load<'a> {
     }
 
     fn read_subscriber(&mut self, index: usize) -> Result<(), String> {
-        let Self { plan, subscribers, scratch, inflated, begun, flow, tally, .. } = self;
-        let Subscriber { wire, first, checker, hint, ready: seen } = &mut subscribers[index];
-        let (is_paced, mut refused) = (plan.max_per_second.is_some(), None);
-        let mut now = None;
-        let bytes = wire.read(scratch, inflated, |text| {
+        let Self { plan, dialect, subscribers, scratch, inflated, begun, flow, tally, .. } = self;
+        let Subscriber { wire, begun: rest, first, checker, hint, ready } = &mut subscribers[index];
+        let (mut refused, mut asked, mut now) = (None, Vec::new(), None);
+        let mut each = |heard: Heard<'_>| {
+            let text = match heard {
+                Heard::Message(text) => text,
+                Heard::Ask(frame) => return asked.extend_from_slice(frame),
+            };
             let Some(stamp) = Stamp::find(text, hint) else {
                 refused = Some(String::from_utf8_lossy(text).into_owned());
                 return;
             };
-            if is_paced {
+            if plan.max_per_second.is_some() {
                 tally.told += dropped(text);
             }
             if stamp.publisher == PROBE {
-                self.ready += usize::from(!std::mem::replace(seen, true));
+                self.ready += usize::from(!std::mem::replace(ready, true));
                 self.last_probes += usize::from(stamp.sequence == LAST_PROBE);
                 return;
             }
@@ -269,23 +299,34 @@ impl<'a> Load<'a> {
             if let (true, Some(flow)) = (first, flow.as_mut()) {
                 flow.arrive(stamp.number);
             }
+        };
+        let mut wrong = Ok(());
+        let bytes = wire.read(scratch, inflated, |payload| {
+            wrong = std::mem::replace(&mut wrong, Ok(()))
+                .and_then(|()| dialect.cut(payload, rest, &mut each));
         })?;
         tally.wire_bytes += bytes as u64;
         tally.reads += u64::from(bytes > 0);
-        refused.map_or(Ok(()), Err)
+        if !asked.is_empty() {
+            wire.send(&asked)?;
+        }
+        wrong.and(refused.map_or(Ok(()), Err))
     }
 
     fn read_publisher(&mut self, index: usize) -> Result<(), String> {
-        let wire = &mut self.publishers[index];
-        wire.flush()?;
-        let mut refused = None;
-        wire.read(&mut self.scratch, &mut self.inflated, |text| {
-            let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-            if holds(b"\"error") {
-                refused = Some(String::from_utf8_lossy(text).into_owned());
-            }
+        let Self { dialect, publishers, scratch, inflated, unanswered, .. } = self;
+        let Publisher { wire, begun } = &mut publishers[index];
+        let mut asked = Vec::new();
+        let mut taken = Ok(0);
+        wire.read(scratch, inflated, |payload| {
+            let cut = dialect.cut(payload, begun, &mut |heard| match heard {
+                Heard::Message(answer) => add(&mut taken, dialect.taken(answer)),
+                Heard::Ask(frame) => asked.extend_from_slice(frame),
+            });
+            add(&mut taken, cut.map(|()| 0));
         })?;
-        refused.map_or(Ok(()), Err)
+        *unanswered = unanswered.saturating_sub(taken?);
+        wire.send(&asked)
     }
 
     fn note(&mut self, outcome: Result<(), String>, who: &str, index: usize) {
@@ -296,10 +337,10 @@ impl<'a> Load<'a> {
 
     /// What was published before the end is still on its way.
     fn drain(&mut self, events: &mut Events) -> Result<(), String> {
-        let mut watch = Watch::new();
-        while !self.is_idle() && !watch.is_stalled() {
+        let mut stall = Stall::new();
+        while !self.is_idle() && !stall.is_stalled() {
             self.poll_once(events, Duration::from_millis(50))?;
-            watch.see(self.tally.settled(), false);
+            stall.see(self.tally.settled(), false);
         }
         Ok(())
     }
@@ -335,25 +376,12 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Notices that nothing arrives any more.
-struct Watch {
-    arrived: u64,
-    changed: Instant,
-}
-
-impl Watch {
-    fn new() -> Self {
-        Self { arrived: 0, changed: Instant::now() }
-    }
-
-    fn see(&mut self, arrived: u64, idle: bool) {
-        if arrived != self.arrived || idle {
-            *self = Self { arrived, changed: Instant::now() };
-        }
-    }
-
-    fn is_stalled(&self) -> bool {
-        self.changed.elapsed() > STALLED
+/// Counts until something goes wrong.
+fn add(sum: &mut Result<u64, String>, more: Result<u64, String>) {
+    match (&mut *sum, more) {
+        (Ok(sum), Ok(more)) => *sum += more,
+        (Ok(_), Err(reason)) => *sum = Err(reason),
+        (Err(_), _) => {}
     }
 }
 

@@ -9,11 +9,13 @@ use serde::Serialize;
 use super::answer;
 use super::checker::Verdict;
 use super::connect::connect_all;
+use super::dialect::Dialect;
 use super::figures::{Latency, Sample, float, percent, whole};
 use super::machine;
 use super::plan::{Pace, Plan, Until};
 use super::progress;
 use super::server::Server;
+use super::stall::Stall;
 use super::stamp::Stamp;
 use super::swarm::Swarm;
 use super::tally::Tally;
@@ -46,7 +48,8 @@ pub(super) struct Published {
 /// Publishes as the plan says, without subscribers.
 pub(super) async fn run(server: &Server, plan: &Plan) -> Result<Published, Error> {
     let bar = progress(plan.publishers as u64, "connecting");
-    let wires = connect_all(&server.address, plan.publishers, None, |_| Vec::new(), &bar).await?;
+    let wires =
+        connect_all(&server.address, plan.publishers, None, |_| plan.publisher(), &bar).await?;
     bar.finish_and_clear();
     let load = Load::new(plan, wires).map_err(Error::Failed)?;
     load.run(server.pid).map_err(Error::Failed)
@@ -72,8 +75,6 @@ struct Publisher {
     newest: Sequence,
 }
 
-const STALLED: Duration = Duration::from_secs(5);
-
 impl<'a> Load<'a> {
     fn new(plan: &'a Plan, wires: Vec<Wire>) -> Result<Self, String> {
         Ok(Self {
@@ -96,7 +97,7 @@ impl<'a> Load<'a> {
         };
         self.begun = Instant::now();
         let mut before = None;
-        let mut seen = (0, self.begun);
+        let mut stall = Stall::new();
         loop {
             let now = self.begun.elapsed();
             if before.is_none() && now >= warm {
@@ -104,20 +105,19 @@ impl<'a> Load<'a> {
                 before = Some((now, Sample::of(server)));
             }
             let is_complete = self.is_all_published() && self.waiting() == 0;
-            if is_complete || end.is_some_and(|end| now >= end) || seen.1.elapsed() > STALLED {
+            if is_complete || end.is_some_and(|end| now >= end) || stall.is_stalled() {
                 break;
             }
             self.publish_due()?;
             self.turn()?;
-            if seen.0 != self.received || self.waiting() == 0 {
-                seen = (self.received, Instant::now());
-            }
+            stall.see(self.received, self.waiting() == 0);
         }
         let (from, sample) = before.unwrap_or_else(|| (self.begun.elapsed(), Sample::of(server)));
         let seconds = self.begun.elapsed().saturating_sub(from).as_secs_f64();
         let mut figures = Published::measured(&self.tally, seconds, &sample, &Sample::of(server));
-        while self.waiting() > 0 && seen.1.elapsed() < STALLED {
+        while self.waiting() > 0 && !stall.is_stalled() {
             self.turn()?;
+            stall.see(self.received, false);
         }
         figures.latency = Latency::of(&self.tally.latency);
         figures.lost = self.waiting();

@@ -15,12 +15,14 @@ use super::answer;
 use super::ceiling::{self, Ceiling, Request};
 use super::checker::Checker;
 use super::connect::connect_all;
+use super::dialect::{Dialect, Opening};
 use super::fan_out::BATCH;
 use super::figures::{Figures, Latency, Sample, float, whole};
 use super::plan::{Plan, Until};
 use super::progress;
 use super::queues::Metrics;
 use super::server::Server;
+use super::stall::Stall;
 use super::stamp::Stamp;
 use super::swarm::Swarm;
 use super::tally::Tally;
@@ -46,8 +48,6 @@ pub(super) struct Resumed {
 /// Time for the server to see that all have gone.
 const SETTLE: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_millis(50);
-/// Nothing arrived for so long: what is missing is lost.
-const STALLED: Duration = Duration::from_secs(10);
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// Measures `messages` on each topic of the plan.
@@ -64,7 +64,8 @@ pub(super) async fn run(
     let mut publisher = publisher(&server, plan).await?;
     publisher.publish(plan, 0..messages).map_err(Error::Failed)?;
     // With nothing to say yet: what is measured begins after the handshakes.
-    let wires = connect_all(&server.address, plan.subscribers, None, |_| Vec::new(), &bar).await?;
+    let wires =
+        connect_all(&server.address, plan.subscribers, None, |_| plan.publisher(), &bar).await?;
     bar.finish_and_clear();
     let swarm = Swarm::new(wires).map_err(Error::Failed)?;
     let mut storm = Storm::new(plan, swarm, messages).map_err(Error::Failed)?;
@@ -93,14 +94,14 @@ async fn note_cursors(
     plan: &Plan,
     bar: &ProgressBar,
 ) -> Result<Vec<String>, Error> {
-    let subscribe = |index| plan.resume_frame(index, None);
-    let wires = connect_all(&server.address, plan.subscribers, None, subscribe, bar).await?;
+    let opening = |index| Opening::graphql("", plan.resume_frame(index, None));
+    let wires = connect_all(&server.address, plan.subscribers, None, opening, bar).await?;
     let mut swarm = Swarm::new(wires).map_err(Error::Failed)?;
     let mut publisher = publisher(server, plan).await?;
     let mut clients = vec![(0, 0, String::new()); plan.subscribers];
-    let (begun, mut published, mut probed) = (Instant::now(), 0, None);
+    let (mut stall, mut published, mut probed) = (Stall::new(), 0, None);
     while published == 0 || clients.iter().any(|(_, seen, _)| *seen < published) {
-        if begun.elapsed() > STALLED {
+        if stall.is_stalled() {
             return Err(Error::Failed("not every subscriber receives messages".into()));
         }
         let is_due = probed.is_none_or(|at: Instant| at.elapsed() >= PROBE_EVERY);
@@ -116,6 +117,7 @@ async fn note_cursors(
             Ok(())
         });
         noted.map_err(Error::Failed)?;
+        stall.see(clients.iter().map(|(_, seen, _)| seen).sum(), false);
     }
     Ok(clients.into_iter().map(|(_, _, cursor)| cursor).collect())
 }
@@ -125,7 +127,7 @@ struct Publisher(Swarm);
 
 async fn publisher(server: &Server, plan: &Plan) -> Result<Publisher, Error> {
     let hidden = ProgressBar::hidden();
-    let wires = connect_all(&server.address, plan.publishers, None, |_| Vec::new(), &hidden);
+    let wires = connect_all(&server.address, 1, None, |_| plan.publisher(), &hidden);
     Swarm::new(wires.await?).map(Publisher).map_err(Error::Failed)
 }
 
@@ -141,9 +143,9 @@ impl Publisher {
             plan.push_publish(swarm.wire(0).unsent(), plan.topic_of_message(number), &stamp);
         }
         swarm.wire(0).flush()?;
-        let begun = Instant::now();
+        let mut stall = Stall::new();
         while awaited > 0 {
-            if begun.elapsed() > STALLED {
+            if stall.is_stalled() {
                 return Err(format!("{awaited} receipts are missing"));
             }
             swarm.turn(WAIT, |_, text| {
@@ -154,6 +156,7 @@ impl Publisher {
                 }
                 Ok(())
             })?;
+            stall.see(awaited, false);
         }
         Ok(())
     }
@@ -221,8 +224,8 @@ impl<'a> Storm<'a> {
     fn read_until(&mut self, each: u64) -> Result<(), String> {
         let Self { plan, swarm, clients, begun, tally, .. } = self;
         let expected = each * clients.len() as u64;
-        let mut seen = (tally.arrived, Instant::now());
-        while tally.arrived < expected && seen.1.elapsed() < STALLED {
+        let mut stall = Stall::new();
+        while tally.arrived < expected && !stall.is_stalled() {
             swarm.turn(WAIT, |index, text| {
                 let Client { topic, checker, hint } = &mut clients[index];
                 let stamp = Stamp::find(text, hint).ok_or_else(|| answer::shown(text))?;
@@ -231,9 +234,7 @@ impl<'a> Storm<'a> {
                 tally.count(verdict, latency);
                 Ok(())
             })?;
-            if seen.0 != tally.arrived {
-                seen = (tally.arrived, Instant::now());
-            }
+            stall.see(tally.arrived, false);
         }
         Ok(())
     }

@@ -4,12 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use super::machine;
+use super::peers::Target;
 use super::process::Process;
 use crate::cli::Error;
 use crate::cli::address::Address;
 
 /// A server.
-pub(super) struct Server {
+#[derive(Debug)]
+pub struct Server {
     pub(super) address: Address,
     /// Where its metrics are, if that is known.
     pub(super) admin: Option<Address>,
@@ -22,6 +24,7 @@ pub(super) struct Server {
 }
 
 /// A folder for one file, removed when this is dropped.
+#[derive(Debug)]
 struct Folder(PathBuf);
 
 impl Folder {
@@ -47,6 +50,16 @@ const NO_FILE: &str = "/dev/null";
 const SPARE_CONNECTIONS: usize = 100;
 
 impl Server {
+    /// Where it is, and its process.
+    pub fn target(&self) -> Target {
+        Target { address: self.address.clone(), pids: self.pid.into_iter().collect() }
+    }
+
+    /// One of our own with nothing set, with room for so many connections.
+    pub fn stock(connections: usize) -> Result<Self, String> {
+        Self::start(connections, &[], None).map_err(|error| error.to_string())
+    }
+
     /// One that runs already; its process is looked for when it is on this machine.
     pub(super) fn running(address: Address, admin: Option<Address>, pid: Option<u32>) -> Self {
         let local = matches!(address.host.as_str(), "127.0.0.1" | "::1" | "localhost");
