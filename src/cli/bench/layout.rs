@@ -51,9 +51,9 @@ mod tests {
     proptest! {
         #[test]
         fn topics_places_and_members_agree(
-            subscribers in 1_usize..200,
-            topics in 1_usize..50,
-            each in 1_usize..50,
+            subscribers in 1_usize..60,
+            topics in 1_usize..20,
+            each in 1_usize..20,
         ) {
             let layout = Layout { subscribers, topics, topics_each: each.min(topics) };
             let members = layout.members();
