@@ -16,11 +16,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 use tidings::cli::bench::machine;
 
 use roster::{Peer, ROSTER};
-use rounds::Options;
+use rounds::{Mode, Options};
 
 /// As the program has it, which is measured in here.
 #[global_allocator]
@@ -54,6 +54,9 @@ struct Arguments {
     /// Connections that only wait
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
+    /// What is measured; all if none is named
+    #[arg(long, value_delimiter = ',')]
+    modes: Vec<Mode>,
     /// Only sees whether all of it works: 100 subscribers, half a second, one round
     #[arg(long, conflicts_with_all = ["rounds", "subscribers", "seconds", "idle"])]
     quick: bool,
@@ -102,7 +105,11 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 impl Arguments {
     fn options(&self) -> Options {
         let Self { rounds, subscribers, size, rate, window, seconds, idle, .. } = *self;
-        let options = Options { rounds, subscribers, size, rate, window, seconds, idle };
+        let modes = match self.modes.as_slice() {
+            [] => Mode::value_variants().to_vec(),
+            some => some.to_vec(),
+        };
+        let options = Options { rounds, subscribers, size, rate, window, seconds, idle, modes };
         if self.quick {
             return Options { rounds: 1, subscribers: 100, seconds: 0.5, idle: 200, ..options };
         }

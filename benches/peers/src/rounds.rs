@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use tidings::cli::bench::figures::Figures;
 use tidings::cli::bench::idle::Idle;
@@ -30,10 +31,12 @@ pub struct Options {
     pub seconds: f64,
     /// Connections that only wait.
     pub idle: usize,
+    /// What is measured.
+    pub modes: Vec<Mode>,
 }
 
 /// What is measured of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// As fast as it goes.
@@ -89,7 +92,6 @@ pub struct Results {
     pub measurements: Vec<Measurement>,
 }
 
-const MODES: [Mode; 4] = [Mode::Saturated, Mode::Paced, Mode::Idle, Mode::Intake];
 const WARM_UP: Duration = Duration::from_millis(500);
 /// A bare loop that gathers needs more messages under way than there are in a write.
 const GATHERED_WINDOW: u64 = 64;
@@ -113,7 +115,7 @@ pub async fn measure(peers: &[&'static Peer], options: Options, machine: String)
     let ready: Vec<_> = peers.iter().filter(|peer| versions.contains_key(peer.name)).collect();
     let mut measurements = Vec::new();
     for round in 1..=options.rounds {
-        for mode in MODES {
+        for mode in options.modes.iter().copied() {
             for peer in ready.iter().filter(|peer| mode.suits(peer)) {
                 eprintln!("round {round} of {}, {mode:?}: {}", options.rounds, peer.name);
                 let outcome = one(peer, mode, &options).await.unwrap_or_else(Outcome::Error);

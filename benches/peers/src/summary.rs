@@ -95,6 +95,7 @@ pub mod tests {
                 window: 16,
                 seconds: 3.0,
                 idle: 10,
+                modes: vec![Mode::Saturated],
             },
             versions: cpu.iter().map(|(server, _)| (*server, "1".to_owned())).collect(),
             skipped: BTreeMap::new(),
