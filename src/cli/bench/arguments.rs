@@ -78,7 +78,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, default_value_t = 0)]
     filters: usize,
     /// Only opens so many connections with one subscription each, and looks at the server
-    #[arg(long, value_name = "CONNECTIONS", value_parser = at_least_one, conflicts_with_all = LOADS)]
+    #[arg(long, value_name = "CONNECTIONS", value_parser = at_least_one)]
+    #[arg(conflicts_with_all = LOADS)]
     #[arg(conflicts_with_all = ["subscribers", "resume", "publish"])]
     pub(super) idle: Option<usize>,
     /// All subscribers go away, so many messages come on each topic, and all come back at once and

@@ -65,8 +65,8 @@ impl Stamp {
     }
 }
 
-/// How many messages the server says it left out before a delivered one: `extensions.dropped`, which
-/// is the last thing in its text.
+/// How many messages the server says it left out before a delivered one: `extensions.dropped`,
+/// which is the last thing in its text.
 pub(super) fn dropped(text: &[u8]) -> u64 {
     const NAME: &[u8] = b"\"dropped\":";
     // Twenty digits at the most, and the braces.
