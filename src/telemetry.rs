@@ -64,7 +64,7 @@ enum Values {
 struct Metrics(Arc<Broker>);
 
 /// Every metric there is.
-const METRICS: [Metric; 19] = [
+const METRICS: [Metric; 20] = [
     Metric {
         name: "tidings_info",
         help: "Version, node and engine, as labels.",
@@ -110,6 +110,11 @@ const METRICS: [Metric; 19] = [
         name: "tidings_published_total",
         help: "Accepted publishes.",
         read: |view| Values::Counter(view.counters.published.get()),
+    },
+    Metric {
+        name: "tidings_encoded_total",
+        help: "Messages encoded for subscribers, once for each selection.",
+        read: |view| Values::Counter(view.counters.encoded.get()),
     },
     Metric {
         name: "tidings_delivered_total",

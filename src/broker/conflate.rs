@@ -72,8 +72,10 @@ impl Conflater {
         let Some(interval) = self.interval else { return Offer::Send };
         self.seen = Some(message.cursor);
         let name = message.conflation_key();
+        // One that waits is not overtaken when its time has come and it has not been released yet:
+        // it would come after the newer one.
         if let Some(key) = self.keys.get_mut(name)
-            && now < key.free_from
+            && (now < key.free_from || key.waiting.is_some())
         {
             let replaced = key.waiting.replace(message.clone());
             self.held.insert(message.cursor.sequence);
@@ -227,6 +229,21 @@ mod tests {
         assert!(release(&mut conflater, at(900)).is_empty());
         assert_eq!(conflater.deadline(), None);
         assert!(conflater.keys.is_empty());
+    }
+
+    #[test]
+    fn who_waits_is_not_overtaken_when_the_release_is_late() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let pace = Pace { max_per_second: Some(10.0), distinct: false };
+        let mut conflater = Conflater::new(pace).unwrap();
+        assert_eq!(conflater.offer(&message("a", 1), at(0)), Offer::Send);
+        assert_eq!(conflater.offer(&message("a", 2), at(50)), Offer::Wait { conflated: false });
+        // The time of 2 has come at 100, and nobody has looked since.
+        assert_eq!(conflater.offer(&message("a", 3), at(101)), Offer::Wait { conflated: true });
+        assert_eq!(conflater.deadline(), Some(at(100)));
+        assert_eq!(release(&mut conflater, at(102)), [3]);
+        assert!(release(&mut conflater, at(500)).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::feed::{Interned, ProjectionId};
+use super::stats::Counter;
 use crate::message::Message;
 use crate::message::cursor::Sequence;
 use crate::plan::projection::Encoded;
@@ -28,10 +29,14 @@ impl Encodings {
         Self { cache: Cache::with_weighter(items, bytes_max, ByBytes) }
     }
 
-    /// The result for a message, encoded once for all who ask within a while.
-    pub fn get(&self, interned: &Interned, message: &Message) -> Arc<Encoded> {
+    /// The result for a message, encoded once for all who ask within a while; `encoded` counts how
+    /// often that was.
+    pub fn get(&self, interned: &Interned, message: &Message, encoded: &Counter) -> Arc<Encoded> {
         let key = (interned.id, message.cursor.sequence, message.snapshot);
-        let encode = || Ok::<_, Infallible>(Arc::new(interned.projection.encode(message)));
+        let encode = || {
+            encoded.add(1);
+            Ok::<_, Infallible>(Arc::new(interned.projection.encode(message)))
+        };
         match self.cache.get_or_insert_with(&key, encode) {
             Ok(encoded) => encoded,
             Err(never) => match never {},

@@ -301,7 +301,7 @@ impl Broker {
 
     /// The result for a message, encoded once for all who ask within a while.
     pub fn encode(&self, feed: &Feed, message: &Message) -> Arc<Encoded> {
-        self.encodings.get(&feed.projection, message)
+        self.encodings.get(&feed.projection, message, &self.counters.encoded)
     }
 
     /// What happens to messages of this topic when a subscriber is slow.

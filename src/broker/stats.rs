@@ -20,6 +20,8 @@ pub struct Counters {
     pub subscriptions: Gauge,
     /// Accepted publishes.
     pub published: Counter,
+    /// Messages encoded for subscribers, once for each selection.
+    pub encoded: Counter,
     /// Results handed to sockets or streams.
     pub delivered: Counter,
     /// Messages kept from one subscriber, by what did so: `rate` is `maxPerSecond`, `replaced` are
@@ -71,6 +73,7 @@ impl Counters {
             connections_total: Counter::default(),
             subscriptions: Gauge::default(),
             published: Counter::default(),
+            encoded: Counter::default(),
             delivered: Counter::default(),
             dropped: DashMap::new(),
             misfits: Arc::default(),

@@ -4,7 +4,7 @@
 //! Knows nothing of: how the broker works; it makes options for it, or talks to one as a client.
 
 mod address;
-mod bench;
+pub mod bench;
 mod check;
 mod client;
 mod export;
@@ -46,10 +46,10 @@ enum Command {
     Topics(topics::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
-    Bench(Box<bench::Arguments>),
+    Bench(Box<bench::arguments::Arguments>),
     Schema(schema::Arguments),
-    #[command(name = bench::ceiling::COMMAND, hide = true)]
-    BenchCeiling(bench::ceiling::Arguments),
+    #[command(name = bench::bare::COMMAND, hide = true)]
+    BenchBare(bench::bare::Arguments),
 }
 
 /// What is wrong with a schema shows its own lines, in a layout that a prefix would break.
@@ -107,7 +107,7 @@ fn execute(arguments: CommandLine) -> Result<(), Error> {
         Some(Command::Import(arguments)) => in_runtime(import::run(arguments)),
         Some(Command::Bench(arguments)) => in_runtime(bench::run(*arguments)),
         Some(Command::Schema(arguments)) => schema::run(&arguments),
-        Some(Command::BenchCeiling(arguments)) => bench::ceiling::serve(&arguments),
+        Some(Command::BenchBare(arguments)) => bench::bare::serve(&arguments),
     }
 }
 

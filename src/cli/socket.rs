@@ -80,6 +80,18 @@ pub(super) struct Opened<S> {
     pub(super) early: Vec<u8>,
 }
 
+/// What a client asks for in its handshake.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Offer<'a> {
+    pub(super) subprotocol: Option<&'a str>,
+    pub(super) extensions: Option<&'a str>,
+}
+
+impl Offer<'_> {
+    pub(super) const GRAPHQL: Self =
+        Self { subprotocol: Some("graphql-transport-ws"), extensions: None };
+}
+
 const HANDSHAKE_SECONDS: u64 = 10;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Of a refusal's body, the part that is shown.
@@ -94,10 +106,11 @@ impl Socket {
     pub(super) async fn open(address: &Address) -> Result<Self, Error> {
         let reached = reach(address, TcpStream::connect(target(address)));
         let (stream, early) = if address.is_secure {
-            let Opened { stream, early } = open(address, None, secure(address, reached)).await?;
+            let secured = secure(address, reached);
+            let Opened { stream, early } = open(address, Offer::GRAPHQL, secured).await?;
             (Stream::Tls(Box::new(stream)), early)
         } else {
-            let Opened { stream, early } = open(address, None, reached).await?;
+            let Opened { stream, early } = open(address, Offer::GRAPHQL, reached).await?;
             (Stream::Tcp(stream), early)
         };
         let mut buffer = vec![0; READ_BYTES.max(early.len())].into_boxed_slice();
@@ -248,7 +261,7 @@ async fn secure(
 /// Completes the handshake on a stream that is being connected.
 pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     address: &Address,
-    extensions: Option<&str>,
+    offer: Offer<'_>,
     connecting: impl Future<Output = Result<S, Error>>,
 ) -> Result<Opened<S>, Error> {
     let authority = address.authority();
@@ -256,7 +269,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     let answered = timeout(limit, async {
         let mut stream = connecting.await?;
         let key = request_key(random());
-        let request = request(address, extensions, &key);
+        let request = request(address, offer, &key);
         stream.write_all(request.as_bytes()).await.map_err(Error::Lost)?;
         stream.flush().await.map_err(Error::Lost)?;
         let (head, early) = read_head(&mut stream).await.map_err(Error::Lost)?;
@@ -273,15 +286,18 @@ fn unreachable(authority: &str, error: &io::Error) -> Error {
     Error::Unreachable { authority: authority.to_owned(), reason: error.to_string() }
 }
 
-fn request(address: &Address, extensions: Option<&str>, key: &str) -> String {
-    let extensions = extensions.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
+fn request(address: &Address, offer: Offer<'_>, key: &str) -> String {
+    let header = |name: &str, value: Option<&str>| {
+        value.map(|value| format!("Sec-WebSocket-{name}: {value}\r\n")).unwrap_or_default()
+    };
     format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
-         Sec-WebSocket-Protocol: graphql-transport-ws\r\n{}\r\n",
+         {}{}\r\n",
         address.path,
         address.authority(),
-        extensions.unwrap_or_default(),
+        header("Protocol", offer.subprotocol),
+        header("Extensions", offer.extensions),
     )
 }
 

@@ -118,7 +118,8 @@ fn every_metric_that_users_rely_on_is_there() {
     };
     let names = "tidings_connections tidings_connections_total tidings_subscriptions tidings_feeds \
                  tidings_projections tidings_topics tidings_published_total \
-                 tidings_delivered_total tidings_outbox_bytes tidings_kept_bytes \
+                 tidings_encoded_total tidings_delivered_total tidings_outbox_bytes \
+                 tidings_kept_bytes \
                  tidings_publish_seconds_count tidings_delivery_seconds_sum";
     for name in names.split_whitespace() {
         assert!(value(name, "").abs() < f64::EPSILON, "{name}");

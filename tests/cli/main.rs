@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bench;
 mod broker;
 mod transfer;
 
@@ -295,36 +296,5 @@ fn the_client_turns_away_from_what_is_no_websocket() {
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(errors.contains(message), "{errors}");
-    }
-}
-
-#[test]
-fn a_benchmark_starts_a_server_of_its_own_and_checks_every_message() {
-    let arguments = [
-        "bench",
-        "--subscribers",
-        "20",
-        "--publishers",
-        "2",
-        "--topics",
-        "3",
-        "--selections",
-        "2",
-        "--filters",
-        "2",
-        "--messages",
-        "300",
-        "--typed",
-        "--json",
-    ];
-    let output = run(&arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    for figures in [&figures, &figures["typed"]] {
-        // 20 subscribers of 3 topics that get 100 messages each.
-        assert_eq!(figures["deliveries"], 2000);
-        for fault in ["lost", "duplicates", "reordered", "unknown"] {
-            assert_eq!(figures[fault], 0, "{fault}");
-        }
     }
 }

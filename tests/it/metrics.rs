@@ -111,6 +111,8 @@ async fn counters_count_what_happened() {
             ("tidings_feeds", 2),
             ("tidings_projections", 2),
             ("tidings_published_total", 10),
+            // Once for each selection.
+            ("tidings_encoded_total", 20),
             ("tidings_delivered_total", 30),
             ("tidings_outbox_bytes", 0),
             ("tidings_publish_seconds_count", 10),

@@ -1,14 +1,16 @@
-//! Has one subscriber seen every message of every publisher, once and in order?
+//! Has one subscriber seen every message of every stream, once and in order?
 
 use std::ops::Range;
 
 /// What one subscriber has seen.
 #[derive(Debug)]
 pub(super) struct Checker {
-    /// For each publisher, the sequence that comes next.
+    /// For each stream, the sequence that comes next.
     next: Box<[u64]>,
-    /// Sequences that others have overtaken, by publisher.
+    /// Sequences that others have overtaken, by stream.
     missing: Vec<(usize, Range<u64>)>,
+    /// Newer messages may stand for older ones, which then never come.
+    is_conflated: bool,
 }
 
 /// How a message came.
@@ -16,6 +18,8 @@ pub(super) struct Checker {
 pub(super) enum Verdict {
     /// As it should.
     InOrder,
+    /// As it should, in place of so many before it.
+    Newest(u64),
     /// The first time, but after one that was sent later.
     Late,
     /// Again.
@@ -25,25 +29,31 @@ pub(super) enum Verdict {
 }
 
 impl Checker {
-    pub(super) fn new(publishers: usize) -> Self {
-        Self { next: vec![0; publishers].into(), missing: Vec::new() }
+    /// Expects so many streams; see [`Plan::stream`](super::plan::Plan::stream).
+    pub(super) fn new(streams: usize, is_conflated: bool) -> Self {
+        Self { next: vec![0; streams].into(), missing: Vec::new(), is_conflated }
     }
 
-    /// A message has come.
-    pub(super) fn see(&mut self, publisher: u32, sequence: u64) -> Verdict {
-        let index = usize::try_from(publisher).unwrap_or(usize::MAX);
-        let Some(next) = self.next.get_mut(index) else { return Verdict::Stranger };
+    /// A message has come, in a stream that this subscriber follows.
+    pub(super) fn see(&mut self, stream: Option<usize>, sequence: u64) -> Verdict {
+        let known = stream.and_then(|stream| Some((stream, self.next.get_mut(stream)?)));
+        let Some((stream, next)) = known else { return Verdict::Stranger };
         if sequence < *next {
-            return self.see_again(index, sequence);
+            return self.see_again(stream, sequence);
         }
-        if sequence > *next {
-            self.missing.push((index, *next..sequence));
-        }
+        let skipped = *next..sequence;
         *next = sequence + 1;
+        if skipped.is_empty() {
+            return Verdict::InOrder;
+        }
+        if self.is_conflated {
+            return Verdict::Newest(skipped.end - skipped.start);
+        }
+        self.missing.push((stream, skipped));
         Verdict::InOrder
     }
 
-    /// How many of those sent never came; `sent` has a count for every publisher.
+    /// How many of those sent never came; `sent` has a count for every stream.
     pub(super) fn lost(&self, sent: impl IntoIterator<Item = u64>) -> u64 {
         let overtaken: u64 = self.missing.iter().map(|(_, range)| range.end - range.start).sum();
         let unseen =
@@ -51,14 +61,18 @@ impl Checker {
         overtaken + unseen.sum::<u64>()
     }
 
-    fn see_again(&mut self, publisher: usize, sequence: u64) -> Verdict {
+    fn see_again(&mut self, stream: usize, sequence: u64) -> Verdict {
+        if self.is_conflated && sequence + 1 < self.next[stream] {
+            // It may have come before; that it comes now is wrong in any case.
+            return Verdict::Late;
+        }
         let holds =
-            |(owner, range): &(usize, Range<u64>)| *owner == publisher && range.contains(&sequence);
+            |(owner, range): &(usize, Range<u64>)| *owner == stream && range.contains(&sequence);
         let Some(at) = self.missing.iter().position(holds) else { return Verdict::Duplicate };
         let (_, range) = self.missing.swap_remove(at);
         let parts = [range.start..sequence, sequence + 1..range.end];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
-        self.missing.extend(parts.map(|part| (publisher, part)));
+        self.missing.extend(parts.map(|part| (stream, part)));
         Verdict::Late
     }
 }
@@ -68,8 +82,8 @@ mod tests {
     use super::*;
 
     fn verdicts(seen: &[u64]) -> (Vec<Verdict>, u64) {
-        let mut checker = Checker::new(2);
-        let verdicts = seen.iter().map(|sequence| checker.see(1, *sequence)).collect();
+        let mut checker = Checker::new(2, false);
+        let verdicts = seen.iter().map(|sequence| checker.see(Some(1), *sequence)).collect();
         (verdicts, checker.lost([0, 6]))
     }
 
@@ -91,12 +105,23 @@ mod tests {
     }
 
     #[test]
-    fn publishers_are_checked_apart() {
-        let mut checker = Checker::new(2);
-        for (publisher, sequence) in [(0, 0), (1, 0), (1, 1), (0, 1)] {
-            assert_eq!(checker.see(publisher, sequence), Verdict::InOrder);
+    fn streams_are_checked_apart() {
+        let mut checker = Checker::new(2, false);
+        for (stream, sequence) in [(0, 0), (1, 0), (1, 1), (0, 1)] {
+            assert_eq!(checker.see(Some(stream), sequence), Verdict::InOrder);
         }
-        assert_eq!(checker.see(2, 0), Verdict::Stranger);
+        assert_eq!(checker.see(Some(2), 0), Verdict::Stranger);
+        assert_eq!(checker.see(None, 0), Verdict::Stranger);
         assert_eq!(checker.lost([3, 2]), 1);
+    }
+
+    #[test]
+    fn what_newer_messages_stand_for_is_not_lost_but_counted() {
+        use Verdict::{Duplicate, InOrder, Late, Newest};
+        let mut checker = Checker::new(1, true);
+        let seen = [0, 3, 4, 9, 9, 5].map(|sequence| checker.see(Some(0), sequence));
+        assert_eq!(seen, [InOrder, Newest(2), InOrder, Newest(4), Duplicate, Late]);
+        assert_eq!(checker.lost([10]), 0);
+        assert_eq!(checker.lost([12]), 2, "the newest never came");
     }
 }

@@ -10,33 +10,34 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::frames::Frames;
-use super::wire::Wire;
+use super::dialect::{Opening, Step};
+use super::frames::{Frame, Frames};
+use super::wire::{Wire, closing};
 use crate::cli::Error;
 use crate::cli::address::Address;
 use crate::cli::client;
-use crate::cli::socket::{self, Opened, push_frame};
+use crate::cli::socket::{self, Offer, Opened};
 use crate::websocket::frame::Opcode;
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 64;
 /// One source address has about 28,000 ports towards one destination.
 const PER_SOURCE: usize = 20_000;
-const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections that the server has acknowledged, each with its first frame sent.
+/// Connections that have taken every step of their opening.
 pub(super) async fn connect_all(
     address: &Address,
     count: usize,
     extensions: Option<&str>,
-    first: impl Fn(usize) -> Vec<u8>,
+    opening: impl Fn(usize) -> Opening,
     bar: &ProgressBar,
 ) -> Result<Vec<Wire>, Error> {
     let server = resolve(address).await.map_err(Error::Failed)?;
     let connecting = (0..count).map(|index| {
-        let frame = first(index);
+        let opening = opening(index);
         async move {
-            let wire = connect(address, server, index, extensions, &frame).await;
+            let wire = connect(address, server, index, extensions, &opening).await;
             bar.inc(1);
             wire
         }
@@ -56,18 +57,20 @@ async fn connect(
     server: SocketAddr,
     index: usize,
     extensions: Option<&str>,
-    first: &[u8],
+    opening: &Opening,
 ) -> Result<Wire, Error> {
+    let named = Address { path: opening.path.clone(), ..address.clone() };
+    let address = if opening.path.is_empty() { address } else { &named };
+    let offer = Offer { subprotocol: opening.subprotocol, extensions };
     let reached = socket::reach(address, reach(server, index));
-    let opened = socket::open(address, extensions, reached).await.map_err(client::Error::from)?;
-    let Opened { mut stream, early } = opened;
-    let acknowledged = timeout(ACK_TIMEOUT, acknowledge(&mut stream, early));
+    let opened = socket::open(address, offer, reached).await.map_err(client::Error::from)?;
     let wrong = |reason: String| Error::Failed(format!("connection {index}: {reason}"));
-    acknowledged.await.map_err(|_| wrong("no connection_ack came".into()))?.map_err(wrong)?;
-    let io = |error: io::Error| wrong(error.to_string());
-    stream.write_all(first).await.map_err(io)?;
-    let stream = stream.into_std().map_err(io)?;
-    Ok(Wire::new(mio::net::TcpStream::from_std(stream)))
+    let mut talk = Talk::new(opened);
+    for step in &opening.steps {
+        talk.take(step).await.map_err(wrong)?;
+    }
+    let stream = talk.stream.into_std().map_err(|error| wrong(error.to_string()))?;
+    Ok(Wire::new(mio::net::TcpStream::from_std(stream), talk.frames))
 }
 
 /// Connections to this machine take several source addresses when one has too few ports.
@@ -80,25 +83,55 @@ async fn reach(server: SocketAddr, index: usize) -> io::Result<TcpStream> {
     socket.connect(server).await
 }
 
-async fn acknowledge(stream: &mut TcpStream, early: Vec<u8>) -> Result<(), String> {
-    let mut init = Vec::new();
-    push_frame(&mut init, Opcode::Text, br#"{"type":"connection_init"}"#, [0; 4]);
-    stream.write_all(&init).await.map_err(|error| error.to_string())?;
-    let (mut frames, mut bytes) = (Frames::default(), early);
-    loop {
-        let mut answer = None;
-        frames.feed(&bytes, |frame| {
-            let text = || String::from_utf8_lossy(frame.payload).into_owned();
-            answer.get_or_insert_with(|| (frame.opcode, text()));
-        })?;
-        match answer {
-            Some((Opcode::Text, text)) if text.contains("connection_ack") => return Ok(()),
-            Some((_, text)) => return Err(format!("no connection_ack but {text:?}")),
-            None => bytes.clear(),
+/// A connection while its opening is under way.
+struct Talk {
+    stream: TcpStream,
+    frames: Frames,
+    /// Read, and not yet looked at.
+    unread: Vec<u8>,
+    /// What the server has said since the step before.
+    said: Vec<u8>,
+}
+
+impl Talk {
+    fn new(Opened { stream, early }: Opened<TcpStream>) -> Self {
+        Self { stream, frames: Frames::default(), unread: early, said: Vec::new() }
+    }
+
+    async fn take(&mut self, step: &Step) -> Result<(), String> {
+        self.stream.write_all(&step.send).await.map_err(|error| error.to_string())?;
+        let Some(until) = step.until else { return Ok(()) };
+        let answered = timeout(STEP_TIMEOUT, self.listen(until)).await;
+        let wanted = String::from_utf8_lossy(until);
+        let said = String::from_utf8_lossy(&self.said);
+        match answered {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => return Err(format!("no {wanted:?}: {reason}")),
+            Err(_) => return Err(format!("no {wanted:?} came but {said:?}")),
         }
-        let read = stream.read_buf(&mut bytes).await.map_err(|error| error.to_string())?;
-        if read == 0 {
-            return Err("the server closed before connection_ack".into());
+        self.said.clear();
+        Ok(())
+    }
+
+    async fn listen(&mut self, until: &[u8]) -> Result<(), String> {
+        loop {
+            let mut closed = None;
+            let Self { frames, unread, said, .. } = self;
+            frames.feed(unread, |Frame { opcode, payload, .. }| match opcode {
+                Opcode::Close => closed = Some(closing(payload)),
+                _ => said.extend_from_slice(payload),
+            })?;
+            unread.clear();
+            if said.windows(until.len()).any(|window| window == until) {
+                return Ok(());
+            }
+            if let Some(reason) = closed {
+                return Err(reason);
+            }
+            let read = self.stream.read_buf(unread).await.map_err(|error| error.to_string())?;
+            if read == 0 {
+                return Err("the server closed without a close frame".to_owned());
+            }
         }
     }
 }

@@ -21,51 +21,82 @@ pub(super) struct Sample {
 
 /// Figures of one measurement.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Figures {
-    pub(super) seconds: f64,
-    pub(super) messages: u64,
-    pub(super) deliveries: u64,
-    pub(super) deliveries_per_second: f64,
+pub struct Figures {
+    /// Of the measurement.
+    pub seconds: f64,
+    /// Published in it.
+    pub messages: u64,
+    /// Messages times those who received them.
+    pub deliveries: u64,
+    /// In one second.
+    pub deliveries_per_second: f64,
     /// Bytes of a delivery on the wire.
-    pub(super) frame_bytes: f64,
-    pub(super) deliveries_per_read: f64,
-    pub(super) server_cpu_micros_per_delivery: Option<f64>,
+    pub frame_bytes: f64,
+    /// How many one read of a subscriber brought.
+    pub deliveries_per_read: f64,
+    /// User and system time of the server.
+    pub server_cpu_micros_per_delivery: Option<f64>,
+    /// The same by message published.
+    pub server_cpu_micros_per_message: Option<f64>,
     /// 1 is one core.
-    pub(super) server_busy: Option<f64>,
-    pub(super) server_rss_bytes: Option<u64>,
-    pub(super) load_busy: Option<f64>,
-    pub(super) latency: Latency,
-    pub(super) lost: u64,
-    pub(super) duplicates: u64,
-    pub(super) reordered: u64,
-    pub(super) unknown: u64,
+    pub server_busy: Option<f64>,
+    /// Memory at the end.
+    pub server_rss_bytes: Option<u64>,
+    /// The same of the load itself.
+    pub load_busy: Option<f64>,
+    /// Of the deliveries.
+    pub latency: Latency,
+    /// Deliveries that never came.
+    pub lost: u64,
+    /// Deliveries that came again.
+    pub duplicates: u64,
+    /// Deliveries that came after a later message.
+    pub reordered: u64,
+    /// Deliveries of messages that nobody published.
+    pub unknown: u64,
+    /// Deliveries that newer messages stood for; of the whole run.
+    pub conflated: u64,
+    /// The same, as the server told it.
+    pub conflated_told: u64,
 }
 
 /// From the time at which a message was due to be sent until a subscriber has read it.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-#[expect(clippy::struct_field_names, reason = "the unit goes last, in the JSON too")]
-pub(super) struct Latency {
-    pub(super) p50_millis: f64,
-    pub(super) p99_millis: f64,
-    pub(super) p99_9_millis: f64,
-    pub(super) max_millis: f64,
+pub struct Latency {
+    /// The median.
+    pub p50_millis: f64,
+    /// Exceeded by one in a hundred.
+    pub p99_millis: f64,
+    /// Exceeded by one in a thousand.
+    pub p99_9_millis: f64,
+    /// The slowest.
+    pub max_millis: f64,
 }
 
 /// Above this share of a core the load, and not the server, may set the pace.
 const LOAD_BOUND: f64 = 0.9;
 
 impl Sample {
-    /// Looks at the server's process, if it is known, and at this one.
-    pub(super) fn of(server: Option<u32>) -> Self {
+    /// Looks at the server's processes, if they are known, and at this one.
+    pub(super) fn of(server: impl IntoIterator<Item = u32, IntoIter: Clone>) -> Self {
+        let server = server.into_iter();
+        let is_known = server.clone().next().is_some();
+        let cpu: Option<f64> = server.clone().map(machine::cpu_seconds).sum();
+        let rss: Option<u64> = server.map(machine::rss_bytes).sum();
         Self {
-            server_cpu: server.and_then(machine::cpu_seconds),
-            server_rss: server.and_then(machine::rss_bytes),
+            server_cpu: cpu.filter(|_| is_known),
+            server_rss: rss.filter(|_| is_known),
             load_cpu: machine::cpu_seconds(std::process::id()),
         }
     }
 
     pub(super) fn server_rss(&self) -> Option<u64> {
         self.server_rss
+    }
+
+    /// Processor time of this process since an earlier sample.
+    pub(super) fn load_cpu_since(&self, before: &Self) -> Option<f64> {
+        Some(self.load_cpu? - before.load_cpu?)
     }
 
     /// Processor time of the server since an earlier sample.
@@ -79,7 +110,6 @@ impl Figures {
     pub(super) fn measured(tally: &Tally, seconds: f64, before: &Sample, after: &Sample) -> Self {
         let (deliveries, cpu) = (tally.deliveries, after.server_cpu_since(before));
         let by_delivery = |amount: f64| amount / float(deliveries.max(1));
-        let load_cpu = after.load_cpu.zip(before.load_cpu).map(|(after, before)| after - before);
         Self {
             seconds,
             messages: 0,
@@ -88,15 +118,26 @@ impl Figures {
             frame_bytes: by_delivery(float(tally.wire_bytes)),
             deliveries_per_read: float(deliveries) / float(tally.reads.max(1)),
             server_cpu_micros_per_delivery: cpu.map(|cpu| by_delivery(cpu * 1e6)),
+            server_cpu_micros_per_message: None,
             server_busy: cpu.map(|cpu| cpu / seconds),
             server_rss_bytes: after.server_rss,
-            load_busy: load_cpu.map(|cpu| cpu / seconds),
+            load_busy: after.load_cpu_since(before).map(|cpu| cpu / seconds),
             latency: Latency::default(),
             lost: 0,
             duplicates: 0,
             reordered: 0,
             unknown: 0,
+            conflated: 0,
+            conflated_told: 0,
         }
+    }
+
+    /// So many messages were published in the measurement.
+    pub(super) fn count_messages(&mut self, messages: u64) {
+        self.messages = messages;
+        let cpu_micros = self.server_busy.map(|busy| busy * self.seconds * 1e6);
+        let by_message = |micros| micros / float(messages.max(1));
+        self.server_cpu_micros_per_message = cpu_micros.map(by_message);
     }
 
     /// What is known when nothing is under way any more: slow messages count as well.
@@ -106,19 +147,25 @@ impl Figures {
         self.duplicates = tally.duplicates;
         self.reordered = tally.late;
         self.unknown = tally.strangers;
+        (self.conflated, self.conflated_told) = (tally.conflated, tally.told);
     }
 
-    /// Every subscriber saw every message once and in order.
-    pub(super) fn is_clean(&self) -> bool {
-        self.lost + self.duplicates + self.reordered + self.unknown == 0
+    /// Every subscriber saw every message once and in order, or was told that a newer one stood for
+    /// it.
+    pub fn is_clean(&self) -> bool {
+        let faults = self.lost + self.duplicates + self.reordered + self.unknown;
+        faults == 0 && self.conflated == self.conflated_told
     }
 
-    /// Lines for people.
-    pub(super) fn lines(&self, is_rate: bool) -> Vec<String> {
+    /// Lines for people; `from` is where the latencies begin.
+    pub(super) fn lines(&self, from: &str, is_rate: bool) -> Vec<String> {
         let busy = |share: Option<f64>| share.map_or("?".into(), percent);
         let cpu = self.server_cpu_micros_per_delivery;
+        let by_message = self.server_cpu_micros_per_message;
+        let by_message = by_message.map(|cpu| format!("{cpu:.2} us/message in, "));
         let cpu = cpu.map_or("unknown: no --server-pid".into(), |cpu| {
-            format!("{cpu:.2} us/delivery, {} of a core", busy(self.server_busy))
+            let by_message = by_message.unwrap_or_default();
+            format!("{cpu:.2} us/delivery, {by_message}{} of a core", busy(self.server_busy))
         });
         let rss = self.server_rss_bytes.map(|bytes| format!(", RSS {}", BinaryBytes(bytes)));
         let mut lines = vec![
@@ -130,13 +177,20 @@ impl Figures {
                 self.deliveries_per_read,
             ),
             format!("server        {cpu}{}", rss.unwrap_or_default()),
-            format!("latency       {}", self.latency.line(is_rate)),
+            format!("latency       {}", self.latency.line(from, "read")),
             format!(
                 "checked       lost {}, duplicates {}, reordered {}, unknown {}",
                 self.lost, self.duplicates, self.reordered, self.unknown,
             ),
             format!("load          {} of a core", busy(self.load_busy)),
         ];
+        if self.conflated + self.conflated_told > 0 {
+            lines.push(format!(
+                "conflated     {}, the server told of {}; every subscriber ended on the newest",
+                HumanCount(self.conflated),
+                HumanCount(self.conflated_told),
+            ));
+        }
         if !is_rate && self.load_busy.is_some_and(|busy| busy > LOAD_BOUND) {
             lines.push("the load was the limit: the server can deliver more than this".to_owned());
         }
@@ -144,25 +198,42 @@ impl Figures {
     }
 }
 
-impl Figures {
-    /// What became of the same load in another form, beside the first, for people.
-    pub(super) fn beside(&self, name: &str, first: &Self, first_name: &str) -> String {
-        let cpus = self.server_cpu_micros_per_delivery.zip(first.server_cpu_micros_per_delivery);
-        let cpu = cpus.map_or("unknown: no --server-pid".to_owned(), |(own, first)| {
-            format!("{own:.2} us/delivery, {:.2} of {first_name}", own / first)
+/// What became of the same load in another form, beside the first.
+#[derive(Debug, Serialize)]
+pub(super) struct Beside {
+    #[serde(flatten)]
+    pub(super) figures: Figures,
+    /// Of the first one's.
+    cpu_ratio: Option<f64>,
+    frame_bytes_ratio: f64,
+}
+
+impl Beside {
+    pub(super) fn new(figures: Figures, first: &Figures) -> Self {
+        let cpu = |figures: &Figures| figures.server_cpu_micros_per_delivery;
+        let cpu_ratio = cpu(&figures).zip(cpu(first)).map(|(own, first)| own / first);
+        let frame_bytes_ratio = figures.frame_bytes / first.frame_bytes;
+        Self { figures, cpu_ratio, frame_bytes_ratio }
+    }
+
+    /// A line for people.
+    pub(super) fn line(&self, name: &str, first_name: &str) -> String {
+        let Self { figures, cpu_ratio, frame_bytes_ratio } = self;
+        let cpu = figures.server_cpu_micros_per_delivery.zip(*cpu_ratio);
+        let cpu = cpu.map_or("unknown: no --server-pid".to_owned(), |(own, ratio)| {
+            format!("{own:.2} us/delivery, {ratio:.2} of {first_name}")
         });
         format!(
-            "{name:13} {cpu}; {:.0} B a frame, {:.2} of {first_name}; {}/s, {:.1} a read; p50 \
-             {:.2} ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
-            self.frame_bytes,
-            self.frame_bytes / first.frame_bytes,
-            HumanCount(whole(self.deliveries_per_second)),
-            self.deliveries_per_read,
-            self.latency.p50_millis,
-            self.latency.p99_millis,
-            self.lost,
-            self.duplicates,
-            self.reordered,
+            "{name:13} {cpu}; {:.0} B a frame, {frame_bytes_ratio:.2} of {first_name}; {}/s, \
+             {:.1} a read; p50 {:.2} ms, p99 {:.2} ms; lost {}, duplicates {}, reordered {}",
+            figures.frame_bytes,
+            HumanCount(whole(figures.deliveries_per_second)),
+            figures.deliveries_per_read,
+            figures.latency.p50_millis,
+            figures.latency.p99_millis,
+            figures.lost,
+            figures.duplicates,
+            figures.reordered,
         )
     }
 }
@@ -178,12 +249,11 @@ impl Latency {
         }
     }
 
-    pub(super) fn line(&self, is_rate: bool) -> String {
+    pub(super) fn line(&self, from: &str, to: &str) -> String {
         let Self { p50_millis, p99_millis, p99_9_millis, max_millis } = self;
-        let from = if is_rate { "scheduled" } else { "published" };
         format!(
             "p50 {p50_millis:.2} ms, p99 {p99_millis:.2} ms, p99.9 {p99_9_millis:.2} ms, max \
-             {max_millis:.2} ms, from {from} to read"
+             {max_millis:.2} ms, from {from} to {to}"
         )
     }
 }

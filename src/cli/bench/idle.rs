@@ -6,18 +6,22 @@ use indicatif::{BinaryBytes, HumanCount, ProgressBar};
 use serde::Serialize;
 
 use super::connect::connect_all;
+use super::dialect::Dialect;
 use super::figures::{Sample, float, whole};
-use super::plan::Plan;
-use super::server::Server;
+use super::peers::Target;
 use crate::cli::Error;
 
 /// Figures of idle connections.
 #[derive(Debug, Serialize)]
-pub(super) struct Idle {
-    connections: usize,
-    connects_per_second: f64,
-    server_rss_bytes_per_connection: Option<f64>,
-    server_cpu_micros_per_connect: Option<f64>,
+pub struct Idle {
+    /// That were opened.
+    pub connections: usize,
+    /// Opened in a second: handshake and subscription.
+    pub connects_per_second: f64,
+    /// What the server grew by.
+    pub server_rss_bytes_per_connection: Option<f64>,
+    /// User and system time of the server.
+    pub server_cpu_micros_per_connect: Option<f64>,
 }
 
 /// A server may tidy up after the last handshake before its memory is looked at.
@@ -25,18 +29,25 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Opened and closed first, so that what a server needs once is not counted.
 const WARM_UP_CONNECTIONS: usize = 50;
 
-/// Opens the connections of a plan, each with one subscription, and looks at the server.
-pub(super) async fn run(server: &Server, plan: &Plan, bar: &ProgressBar) -> Result<Idle, Error> {
-    let frame = |index| plan.subscribe_frame(index);
+/// Opens connections with one subscription each, and looks at the server.
+pub(super) async fn run(
+    target: &Target,
+    dialect: &dyn Dialect,
+    connections: usize,
+    bar: &ProgressBar,
+) -> Result<Idle, Error> {
+    let Target { address, pids } = target;
+    let sample = || Sample::of(pids.iter().copied());
+    let opening = |index| dialect.subscriber(index);
     let hidden = ProgressBar::hidden();
-    drop(connect_all(&server.address, WARM_UP_CONNECTIONS, None, frame, &hidden).await?);
+    drop(connect_all(address, WARM_UP_CONNECTIONS, None, opening, &hidden).await?);
     tokio::time::sleep(SETTLE).await;
-    let before = Sample::of(server.pid);
+    let before = sample();
     let begun = Instant::now();
-    let wires = connect_all(&server.address, plan.subscribers, None, frame, bar).await?;
+    let wires = connect_all(address, connections, None, opening, bar).await?;
     let seconds = begun.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
-    let after = Sample::of(server.pid);
+    let after = sample();
     let count = float(wires.len() as u64);
     let grown = after.server_rss().zip(before.server_rss());
     let grown = grown.map(|(after, before)| float(after.saturating_sub(before)));

@@ -76,14 +76,14 @@ fn listening_inode(line: &str, port: u16) -> Option<&str> {
 }
 
 /// Lets this process, and those it starts, open as many files as the system allows it.
-pub(super) fn raise_file_limit() {
+pub fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Where it is refused the connections that do not fit will say so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// One core for the server and another for the load, as this process was given them.
-pub(super) fn two_cores() -> Option<(usize, usize)> {
+pub fn two_cores() -> Option<(usize, usize)> {
     static CORES: OnceLock<Option<(usize, usize)>> = OnceLock::new();
     // Asked once: after the first pinning the system would name only that core.
     *CORES.get_or_init(allowed_cores)
@@ -99,7 +99,7 @@ fn allowed_cores() -> Option<(usize, usize)> {
 
 /// Keeps this thread, and processes that it starts from now on, on one core.
 #[cfg(target_os = "linux")]
-pub(super) fn pin(core: usize) {
+pub fn pin(core: usize) {
     let mut cores = rustix::thread::CpuSet::new();
     cores.set(core);
     // Where it is refused the figures are a little less steady.
@@ -114,7 +114,7 @@ fn allowed_cores() -> Option<(usize, usize)> {
 
 /// Other systems do not let a process choose.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn pin(_core: usize) {}
+pub fn pin(_core: usize) {}
 
 #[cfg(test)]
 mod tests {

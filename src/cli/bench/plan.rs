@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::layout::Layout;
 use super::stamp::Stamp;
 use crate::cli::socket::push_frame;
 use crate::websocket::frame::Opcode;
@@ -14,6 +15,11 @@ pub(super) struct Plan {
     pub(super) subscribers: usize,
     pub(super) publishers: usize,
     pub(super) topics: usize,
+    /// Topics of one subscription.
+    pub(super) topics_each: usize,
+    /// How often a second a topic may be delivered to one subscriber: newer messages take the place
+    /// of those that wait. `None` is every message.
+    pub(super) max_per_second: Option<f64>,
     /// Distinct selections: each is encoded on its own.
     pub(super) selections: usize,
     /// Distinct conditions, all of which pass; 0 is none.
@@ -70,22 +76,38 @@ impl Plan {
         format!("bench.{}.{index}", self.run)
     }
 
-    /// Messages go round the topics, and the publishers take turns at each.
+    /// Who follows what.
+    pub(super) fn layout(&self) -> Layout {
+        let Self { subscribers, topics, topics_each, .. } = *self;
+        Layout { subscribers, topics, topics_each }
+    }
+
+    /// Messages go round the topics, and the publishers take turns at each. Where some are left
+    /// out, every other message is of a tenth of the topics: of a few there is more than is wanted.
     pub(super) fn topic_of_message(&self, number: u64) -> usize {
-        position(number, self.topics)
+        match self.max_per_second {
+            None => position(number, self.topics),
+            Some(_) if number.is_multiple_of(2) => {
+                position(number / 2, self.topics.div_ceil(HOT)) * HOT
+            }
+            Some(_) => position(number / 2, self.topics),
+        }
     }
 
     pub(super) fn publisher_of_message(&self, number: u64) -> usize {
-        position(number / self.topics as u64, self.publishers)
+        match self.max_per_second {
+            None => position(number / self.topics as u64, self.publishers),
+            // Of several publishers nobody could tell which message of a topic was the newest.
+            Some(_) => self.topic_of_message(number) % self.publishers,
+        }
     }
 
-    pub(super) fn topic_of_subscriber(&self, index: usize) -> usize {
-        index % self.topics
-    }
-
-    /// Who sees the messages of a topic.
-    pub(super) fn subscribers_of_topic(&self, topic: usize) -> usize {
-        (self.subscribers + self.topics - 1 - topic) / self.topics
+    /// Messages that one publisher sends on one topic come in order. They are a stream; this is its
+    /// number for a subscriber whose first topic is `first`, if he follows the topic.
+    pub(super) fn stream(&self, first: usize, stamp: &Stamp) -> Option<usize> {
+        let topic = self.topic_of_message(stamp.number);
+        let publisher = usize::try_from(stamp.publisher).ok().filter(|p| *p < self.publishers)?;
+        Some(self.layout().place(first, topic)? * self.publishers + publisher)
     }
 
     /// When a message is due, in nanoseconds since the load began; `None` is as soon as it may.
@@ -107,26 +129,44 @@ impl Plan {
         if self.view == Some(View::Typed) {
             return self.typed_document(index);
         }
-        let rest = index / self.topics;
-        let topic = self.topic(self.topic_of_subscriber(index));
+        let arguments = self.arguments(index);
+        format!("subscription {{ messages({arguments}) {{ {} }} }}", self.selection(index))
+    }
+
+    /// The same with each message's cursor. `after` makes a subscription that goes on after `$a`.
+    fn document_with_cursors(&self, index: usize, after: bool) -> String {
+        let (variables, after) = if after { ("($a: Cursor)", ", after: $a") } else { ("", "") };
+        let (arguments, selection) = (self.arguments(index), self.selection(index));
+        format!(
+            "subscription{variables} {{ messages({arguments}{after}) {{ cursor {selection} }} }}"
+        )
+    }
+
+    fn arguments(&self, index: usize) -> String {
+        let topics = self.layout().topics_of(index).map(|topic| self.topic(topic));
+        let topics: Vec<String> = topics.map(|topic| format!("\"{topic}\"")).collect();
         let condition = match self.filters {
             0 => String::new(),
             filters => {
-                let unlike = rest / self.selections % filters;
+                let unlike = index / self.topics / self.selections % filters;
                 format!(r#", where: [{{path: "/x", ne: {unlike}}}]"#)
             }
         };
-        let selection = match self.selections {
+        let pace = self.max_per_second.map(|most| format!(", maxPerSecond: {most:?}"));
+        format!("topics: [{}]{condition}{}", topics.join(", "), pace.unwrap_or_default())
+    }
+
+    fn selection(&self, index: usize) -> String {
+        match self.selections {
             1 => "payload".to_owned(),
-            selections => format!("s{}: payload", rest % selections),
-        };
-        format!(r#"subscription {{ messages(topics: ["{topic}"]{condition}) {{ {selection} }} }}"#)
+            selections => format!("s{}: payload", index / self.topics % selections),
+        }
     }
 
     /// The same of the field that the type has: its result is as long.
     fn typed_document(&self, index: usize) -> String {
         let (rest, run) = (index / self.topics, &self.run);
-        let topic = self.topic_of_subscriber(index);
+        let topic = self.layout().first(index);
         let condition = match self.filters {
             0 => String::new(),
             filters => {
@@ -145,10 +185,14 @@ impl Plan {
     /// The frame that subscribes.
     pub(super) fn subscribe_frame(&self, index: usize) -> Vec<u8> {
         let query = serde_json::Value::from(self.document(index));
-        let text = format!(r#"{{"id":"1","type":"subscribe","payload":{{"query":{query}}}}}"#);
-        let mut frame = Vec::new();
-        push_frame(&mut frame, Opcode::Text, text.as_bytes(), MASK);
-        frame
+        subscribe_frame(&format!(r#"{{"query":{query}}}"#))
+    }
+
+    /// The frame that subscribes to messages with their cursors, and maybe goes on after one.
+    pub(super) fn resume_frame(&self, index: usize, after: Option<&str>) -> Vec<u8> {
+        let query = serde_json::Value::from(self.document_with_cursors(index, after.is_some()));
+        let variables = after.map(|after| format!(r#","variables":{{"a":"{after}"}}"#));
+        subscribe_frame(&format!(r#"{{"query":{query}{}}}"#, variables.unwrap_or_default()))
     }
 
     /// Appends the frame that publishes a message under an operation id of its own.
@@ -171,10 +215,24 @@ impl Plan {
     }
 }
 
+/// One topic in so many has more messages than the others, where some are left out.
+const HOT: usize = 10;
+
 /// Any key does: masking guards proxies from scripts, and there are neither.
 const MASK: [u8; 4] = [0x9e, 0x37, 0x79, 0xb9];
 
+fn subscribe_frame(payload: &str) -> Vec<u8> {
+    let text = format!(r#"{{"id":"1","type":"subscribe","payload":{payload}}}"#);
+    let mut frame = Vec::new();
+    push_frame(&mut frame, Opcode::Text, text.as_bytes(), MASK);
+    frame
+}
+
 fn position(number: u64, of: usize) -> usize {
+    // Divisions are slow, and this is asked for every delivery.
+    if of == 1 {
+        return 0;
+    }
     usize::try_from(number % of as u64).unwrap_or(0)
 }
 
@@ -190,6 +248,8 @@ mod tests {
             subscribers: 10,
             publishers: 2,
             topics: 3,
+            topics_each: 1,
+            max_per_second: None,
             selections: 1,
             filters: 0,
             size: 100,
@@ -201,12 +261,15 @@ mod tests {
     }
 
     #[test]
-    fn every_subscriber_is_counted_once() {
-        let plan = plan();
-        let counted: Vec<usize> = (0..3).map(|topic| plan.subscribers_of_topic(topic)).collect();
-        let owned = |topic| (0..10).filter(|i| plan.topic_of_subscriber(*i) == topic).count();
-        assert_eq!(counted, [owned(0), owned(1), owned(2)]);
-        assert_eq!(counted.iter().sum::<usize>(), 10);
+    fn streams_are_told_apart_and_strangers_seen() {
+        let plan = Plan { topics_each: 2, ..plan() };
+        let stamp = |publisher, number| Stamp { publisher, sequence: 0, number, due_nanos: 0 };
+        // A subscriber of topics 2 and 0: two publishers for each.
+        let stream = |publisher, number| plan.stream(2, &stamp(publisher, number));
+        let streams = [stream(0, 2), stream(1, 2), stream(0, 3), stream(1, 0)];
+        assert_eq!(streams, [Some(0), Some(1), Some(2), Some(3)]);
+        assert_eq!(stream(0, 1), None, "a topic that he does not follow");
+        assert_eq!(stream(2, 2), None, "a publisher that there is not");
     }
 
     #[test]
@@ -218,6 +281,17 @@ mod tests {
     }
 
     #[test]
+    fn half_of_what_is_conflated_is_of_a_tenth_of_the_topics() {
+        let plan = Plan { topics: 20, max_per_second: Some(5.0), ..plan() };
+        let mut messages = vec![0; plan.topics];
+        (0..4000).for_each(|number| messages[plan.topic_of_message(number)] += 1);
+        let (hot, others) = (2000 / 2 + 2000 / 20, 2000 / 20);
+        for (topic, count) in messages.into_iter().enumerate() {
+            assert_eq!(count, if topic % HOT == 0 { hot } else { others }, "{topic}");
+        }
+    }
+
+    #[test]
     fn documents_differ_as_asked() {
         let plain = r#"subscription { messages(topics: ["bench.r.1"]) { payload } }"#;
         assert_eq!(plan().document(1), plain);
@@ -226,6 +300,9 @@ mod tests {
         assert_eq!(documents.len(), 4);
         let last = r#"(topics: ["bench.r.0"], where: [{path: "/x", ne: 1}]) { s1: payload } }"#;
         assert!(documents.contains(&format!("subscription {{ messages{last}")));
+        let paced = Plan { topics_each: 2, max_per_second: Some(5.0), ..plan() };
+        let two = r#"(topics: ["bench.r.2", "bench.r.0"], maxPerSecond: 5.0) { payload } }"#;
+        assert_eq!(paced.document(1), format!("subscription {{ messages{two}"));
         let typed = Plan { view: Some(View::Typed), ..wide };
         let documents: HashSet<String> = (0..8).map(|index| typed.document(index)).collect();
         assert_eq!(documents.len(), 4);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::machine;
 
 /// A child process; killed when this is dropped.
+#[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,

@@ -4,13 +4,17 @@ use std::io;
 use std::path::PathBuf;
 
 use super::machine;
+use super::peers::Target;
 use super::process::Process;
 use crate::cli::Error;
 use crate::cli::address::Address;
 
 /// A server.
-pub(super) struct Server {
+#[derive(Debug)]
+pub struct Server {
     pub(super) address: Address,
+    /// Where its metrics are, if that is known.
+    pub(super) admin: Option<Address>,
     /// Its process, if it is known.
     pub(super) pid: Option<u32>,
     /// Our own ends when this is dropped.
@@ -20,6 +24,7 @@ pub(super) struct Server {
 }
 
 /// A folder for one file, removed when this is dropped.
+#[derive(Debug)]
 struct Folder(PathBuf);
 
 impl Folder {
@@ -45,11 +50,21 @@ const NO_FILE: &str = "/dev/null";
 const SPARE_CONNECTIONS: usize = 100;
 
 impl Server {
+    /// Where it is, and its process.
+    pub fn target(&self) -> Target {
+        Target { address: self.address.clone(), pids: self.pid.into_iter().collect() }
+    }
+
+    /// One of our own with nothing set, with room for so many connections.
+    pub fn stock(connections: usize) -> Result<Self, String> {
+        Self::start(connections, &[], None).map_err(|error| error.to_string())
+    }
+
     /// One that runs already; its process is looked for when it is on this machine.
-    pub(super) fn running(address: Address, pid: Option<u32>) -> Self {
+    pub(super) fn running(address: Address, admin: Option<Address>, pid: Option<u32>) -> Self {
         let local = matches!(address.host.as_str(), "127.0.0.1" | "::1" | "localhost");
         let found = || if local { machine::listening_pid(address.port) } else { None };
-        Self { pid: pid.or_else(found), address, _own: None, _folder: None }
+        Self { pid: pid.or_else(found), address, admin, _own: None, _folder: None }
     }
 
     /// Starts one on a free port, with room for so many connections and maybe typed topics.
@@ -62,7 +77,7 @@ impl Server {
         let room = connections + SPARE_CONNECTIONS;
         let own = [
             "server.listen=127.0.0.1:0".to_owned(),
-            "server.admin_listen=off".to_owned(),
+            "server.admin_listen=127.0.0.1:0".to_owned(),
             "server.shards=1".to_owned(),
             "log.level=warn".to_owned(),
             format!("limits.connections={room}"),
@@ -77,15 +92,17 @@ impl Server {
         }
         let mut process = Process::start(&arguments).map_err(|error| failed(error.to_string()))?;
         let line = process.first_line().map_err(failed)?;
-        let address = find_address(&line).ok_or_else(|| failed(format!("it said {line:?}")))?;
-        Ok(Self { address, pid: Some(process.pid()), _own: Some(process), _folder: folder })
+        let mut found = addresses(&line);
+        let address = found.next().ok_or_else(|| failed(format!("it said {line:?}")))?;
+        let (admin, pid) = (found.next(), Some(process.pid()));
+        Ok(Self { address, admin, pid, _own: Some(process), _folder: folder })
     }
 }
 
-/// The first address in the line that a server prints when it is ready.
-fn find_address(line: &str) -> Option<Address> {
-    let words = line.split(|c: char| c.is_whitespace() || c == ',');
-    words.filter(|word| word.starts_with("http://")).find_map(|word| word.parse().ok())
+/// The addresses in the line that a server prints when it is ready: its own, then its admin's.
+fn addresses(line: &str) -> impl Iterator<Item = Address> {
+    let words = line.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')'));
+    words.filter(|word| word.starts_with("http://")).filter_map(|word| word.parse().ok())
 }
 
 #[cfg(test)]
@@ -93,9 +110,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found_in_the_line() {
-        let line = "tidings 0.1.0 serves http://127.0.0.1:4321/graphql, admin http://127.0.0.1:1\n";
-        assert_eq!(find_address(line).unwrap().to_string(), "http://127.0.0.1:4321/graphql");
-        assert_eq!(find_address("tidings: no"), None);
+    fn the_addresses_are_found_in_the_line() {
+        let line = "tidings serves on http://127.0.0.1:4321 (admin on http://127.0.0.1:1)\n";
+        let found: Vec<String> = addresses(line).map(|address| address.authority()).collect();
+        assert_eq!(found, ["127.0.0.1:4321", "127.0.0.1:1"]);
+        assert_eq!(addresses("tidings: no").count(), 0);
     }
 }

@@ -2,37 +2,49 @@
 
 /// Enough to check order and loss, and to measure the time on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub struct Stamp {
     /// Who sent it.
-    pub(super) publisher: u32,
+    pub publisher: u32,
     /// Counted by publisher and topic, from 0.
-    pub(super) sequence: u64,
+    pub sequence: u64,
     /// Counted over all publishers, from 0.
-    pub(super) number: u64,
+    pub number: u64,
     /// When it was due to be sent, in nanoseconds since the load began.
-    pub(super) due_nanos: u64,
+    pub due_nanos: u64,
 }
 
-const MARKER: &[u8] = b"\"b\":\"";
+/// Nothing that needs an escape, so that it is the same in a JSON object and in a string of text.
+const MARKER: &[u8] = b"~~";
 const DIGITS: usize = 16;
 /// Four numbers of 16 hexadecimal digits: always as long, so that payloads have one size.
 const TEXT: usize = 4 * DIGITS;
 /// The smallest payload: stamp and an empty filler.
-pub(super) const PAYLOAD_BYTES_MIN: usize = r#"{"b":"","x":""}"#.len() + TEXT;
+pub(super) const PAYLOAD_BYTES_MIN: usize = r#"{"b":"~~","x":""}"#.len() + TEXT;
 
 impl Stamp {
     /// Appends the payload, which has exactly `size` bytes if it can; it begins with `fields`.
-    pub(super) fn push_payload(&self, out: &mut Vec<u8>, fields: &str, size: usize) {
+    pub fn push_payload(&self, out: &mut Vec<u8>, fields: &str, size: usize) {
         out.push(b'{');
         out.extend_from_slice(fields.as_bytes());
         out.extend_from_slice(b"\"b\":\"");
-        for number in [u64::from(self.publisher), self.sequence, self.number, self.due_nanos] {
-            push_hex(out, number, DIGITS);
-        }
+        self.push(out);
         out.extend_from_slice(b"\",\"x\":\"");
         let filler = size.saturating_sub(PAYLOAD_BYTES_MIN + fields.len());
         push_filler(out, filler, self.number);
         out.extend_from_slice(b"\"}");
+    }
+
+    /// Appends a payload that is no JSON but text, of `size` bytes if it can.
+    pub fn push_text(&self, out: &mut Vec<u8>, size: usize) {
+        self.push(out);
+        push_filler(out, size.saturating_sub(MARKER.len() + TEXT), self.number);
+    }
+
+    fn push(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(MARKER);
+        for number in [u64::from(self.publisher), self.sequence, self.number, self.due_nanos] {
+            push_hex(out, number, DIGITS);
+        }
     }
 
     /// Finds the stamp in a delivered message. `hint` is where it was in the one before: messages
@@ -51,6 +63,18 @@ impl Stamp {
             due_nanos: number(3)?,
         })
     }
+}
+
+/// How many messages the server says it left out before a delivered one: `extensions.dropped`,
+/// which is the last thing in its text.
+pub(super) fn dropped(text: &[u8]) -> u64 {
+    const NAME: &[u8] = b"\"dropped\":";
+    // Twenty digits at the most, and the braces.
+    let end = &text[text.len().saturating_sub(NAME.len() + 24)..];
+    let found = end.windows(NAME.len()).position(|window| window == NAME);
+    let digits = found.map_or(&[][..], |at| &end[at + NAME.len()..]);
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
 /// Words in an order of their own for every message: they compress about as JSON of the field does.
@@ -123,6 +147,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_dropped_is_read_from_the_end() {
+        let text = |data: &str, end: &str| format!(r#"{{"payload":{{"data":{data}{end}}}}}"#);
+        let told = r#","extensions":{"dropped":1207}"#;
+        assert_eq!(dropped(text("{}", told).as_bytes()), 1207);
+        let long = format!("\"{}\"", "x".repeat(100));
+        assert_eq!(dropped(text(&long, told).as_bytes()), 1207);
+        assert_eq!(dropped(text(&long, "").as_bytes()), 0);
+        assert_eq!(dropped(b"{}"), 0);
+    }
+
+    #[test]
     fn a_stamp_is_found_wherever_it_is() {
         let mut hint = 0;
         for head in [r#"{"id":"1","payload":"#, "", r#"{"id":"1","cursor":"k","payload":"#] {
@@ -131,6 +166,6 @@ mod tests {
             assert_eq!(Stamp::find(&text, &mut hint), Some(STAMP), "{head}");
         }
         assert_eq!(Stamp::find(b"{\"type\":\"complete\"}", &mut hint), None);
-        assert_eq!(Stamp::find(b"\"b\":\"0123", &mut 0), None);
+        assert_eq!(Stamp::find(b"~~0123", &mut 0), None);
     }
 }

@@ -12,6 +12,9 @@ pub(super) struct Tally {
     pub(super) late: u64,
     pub(super) duplicates: u64,
     pub(super) strangers: u64,
+    /// Messages that newer ones stood for, as seen, and as the server told.
+    pub(super) conflated: u64,
+    pub(super) told: u64,
     /// In the measurement: deliveries, what they took on the wire, reads that brought them.
     pub(super) deliveries: u64,
     pub(super) wire_bytes: u64,
@@ -31,6 +34,8 @@ impl Tally {
             late: 0,
             duplicates: 0,
             strangers: 0,
+            conflated: 0,
+            told: 0,
             deliveries: 0,
             wire_bytes: 0,
             reads: 0,
@@ -44,15 +49,21 @@ impl Tally {
         self.latency.reset();
     }
 
+    /// Deliveries that nobody waits for any more.
+    pub(super) fn settled(&self) -> u64 {
+        self.arrived + self.conflated
+    }
+
     /// A message came; true when it counts as delivered.
     pub(super) fn count(&mut self, verdict: Verdict, latency_nanos: u64) -> bool {
         match verdict {
             Verdict::InOrder => {}
+            Verdict::Newest(skipped) => self.conflated += skipped,
             Verdict::Late => self.late += 1,
             Verdict::Duplicate => self.duplicates += 1,
             Verdict::Stranger => self.strangers += 1,
         }
-        let first = matches!(verdict, Verdict::InOrder | Verdict::Late);
+        let first = matches!(verdict, Verdict::InOrder | Verdict::Newest(_) | Verdict::Late);
         if first {
             self.arrived += 1;
             self.deliveries += 1;

@@ -1,4 +1,4 @@
-//! One non-blocking connection of the load: whole text frames in, frames out.
+//! One non-blocking connection of the load: whole frames in, frames out.
 
 use std::io::{ErrorKind, Read, Write};
 
@@ -20,8 +20,9 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, frames: Frames::default(), unsent: Vec::new() }
+    /// `frames` may know the beginning of a frame already.
+    pub(super) fn new(stream: TcpStream, frames: Frames) -> Self {
+        Self { stream, frames, unsent: Vec::new() }
     }
 
     /// Takes bytes that were read before the connection came here.
@@ -37,10 +38,10 @@ impl Wire {
                 Ok(text) => each(text),
                 Err(error) => closed = Some(error),
             },
-            Opcode::Text => each(frame.payload),
+            Opcode::Text | Opcode::Binary => each(frame.payload),
             Opcode::Ping => push_frame(&mut pings, Opcode::Pong, frame.payload, [0; 4]),
-            Opcode::Close => closed = Some(reason(frame.payload)),
-            Opcode::Binary | Opcode::Pong | Opcode::Continuation => {}
+            Opcode::Close => closed = Some(closing(frame.payload)),
+            Opcode::Pong | Opcode::Continuation => {}
         })?;
         if !pings.is_empty() {
             self.send(&pings)?;
@@ -48,7 +49,7 @@ impl Wire {
         closed.map_or(Ok(()), Err)
     }
 
-    /// Reads all there is; `each` gets the text messages, and how many bytes were read first.
+    /// Reads all there is; `each` gets the messages, and how many bytes were read first.
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
@@ -100,7 +101,8 @@ impl Wire {
     }
 }
 
-fn reason(payload: &[u8]) -> String {
+/// What a close frame says.
+pub(super) fn closing(payload: &[u8]) -> String {
     match close::parse(payload) {
         Ok((Some(code), "")) => format!("the server closed with {code}"),
         Ok((Some(code), reason)) => format!("the server closed with {code}, {reason}"),
