@@ -131,8 +131,12 @@ fn make_disk(retention: Retention) -> Subject {
     Subject { engine, sink, pass: time.passing(), _folder: Some(folder) }
 }
 
-const BOUNDS: Bounds =
-    Bounds { memory_bytes: 1 << 20, idempotency_window: WINDOW, idempotency_ids_max: 1000 };
+const BOUNDS: Bounds = Bounds {
+    memory_bytes: 1 << 20,
+    volatile_bytes: 1 << 20,
+    idempotency_window: WINDOW,
+    idempotency_ids_max: 1000,
+};
 
 /// Time that passes when a test says so.
 struct Time(Arc<AtomicI64>);
@@ -161,7 +165,7 @@ fn rules() -> Retention {
     let everything = Keep::EVERYTHING;
     let rule = |filter, keep, conflate| {
         let filter = Filter::parse(filter).unwrap();
-        Rule { filter, keep, conflate }
+        Rule { filter, keep, conflate, durable: true }
     };
     let rules = vec![
         rule("few.*", Keep { last: Some(3), ..everything }, false),

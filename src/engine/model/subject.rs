@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
 
 use super::now;
-use super::steps::{filters, retention};
+use super::steps::{filters, mixed, retention};
 use crate::engine::disk::{self, Disk};
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::Retention;
@@ -21,6 +21,15 @@ use crate::message::topic::Topic;
 pub(super) enum Kind {
     Memory,
     Disk,
+    /// The disk, where some topics are not for it.
+    Mixed,
+}
+
+impl Kind {
+    /// Some rules of what is kept.
+    pub(super) fn rules(self, number: usize) -> Retention {
+        if self == Self::Mixed { mixed(number) } else { retention(number) }
+    }
 }
 
 /// The engine, and what it takes to make it once more.
@@ -57,7 +66,7 @@ impl Subject {
                 memory.look(looks.0, looks.1);
                 Made::Memory(memory)
             }
-            Kind::Disk => Made::Disk(subject.open(retention(0), bounds)),
+            Kind::Disk | Kind::Mixed => Made::Disk(subject.open(kind.rules(0), bounds)),
         };
         // A start begins with a sweep.
         subject.settle();

@@ -313,6 +313,7 @@ fn what_a_type_does_not_say_of_its_topics_the_configuration_says() {
         filter: Filter::parse(filter).unwrap(),
         keep: keep(last),
         conflate,
+        durable: true,
     };
     let mut model = model();
     let [quote, room, ..] = model.topics.as_mut_slice() else { panic!("topics") };

@@ -10,7 +10,7 @@ use tidings::engine::{Bounds, Engine, Error, IfLast, Publish, ReadFrom};
 use tidings::message::Message;
 use tidings::message::cursor::Sequence;
 
-use super::{ALL, SHORT, Subject, draft, filters, limit, payloads, plain, topic, wait};
+use super::{ALL, BOUNDS, SHORT, Subject, draft, filters, limit, payloads, plain, topic, wait};
 
 const START: ReadFrom = ReadFrom::After(Sequence::ZERO);
 
@@ -183,7 +183,7 @@ pub(super) fn bounds_of_all_topics_hold_with_snapshots(subject: &Subject) {
         subject.fill(name, 10..20);
     }
     let most = subject.engine.kept_bytes() / 2;
-    let bounds = Bounds { memory_bytes: most, idempotency_window: SHORT, idempotency_ids_max: 10 };
+    let bounds = Bounds { memory_bytes: most, idempotency_window: SHORT, ..BOUNDS };
     subject.engine.set_bounds(bounds);
     subject.sweep();
     assert!(subject.engine.kept_bytes() <= most);
