@@ -73,14 +73,14 @@ impl Pair {
         Self { engine, sink, naive, clock, readers: Vec::new(), entries_max: looks.1, kind }
     }
 
-    fn restart(&mut self) {
-        self.engine.settle();
-        if self.engine.restart(self.naive.retention.clone(), self.naive.bounds) {
+    fn restart(&mut self, is_killed: bool) {
+        self.check_totals();
+        if self.engine.restart(self.naive.retention.clone(), self.naive.bounds, is_killed) {
             // Readers of a process that is gone come again from where they stand.
             self.readers.retain(|reader| matches!(reader.from, ReadFrom::After(_)));
             // A start begins with a sweep.
             self.engine.settle();
-            self.naive.restart();
+            self.naive.restart(if is_killed { self.engine.head().0 } else { 0 });
             self.naive.sweep(self.time());
             self.check_totals();
         }
@@ -138,7 +138,8 @@ impl Pair {
             Step::Since(ms) => self.since(ms),
             Step::List { filter, after, count } => self.list(filter, after, count),
             Step::Totals => self.check_totals(),
-            Step::Restart => self.restart(),
+            Step::Restart => self.restart(false),
+            Step::Crash => self.restart(true),
         }
     }
 

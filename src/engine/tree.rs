@@ -17,7 +17,7 @@ use crate::message::topic::Topic;
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Slab<Node>,
-    /// Of topics whose names are not known: all that can be said is that these filters matched them.
+    /// Of topics whose names are not known: all that is known is that these filters matched them.
     nameless: Option<(Filters, Loss)>,
 }
 
@@ -112,7 +112,8 @@ impl Tree {
         }
     }
 
-    /// Topics that these filters match may have lost anything up to this place, at the first moment.
+    /// Topics that these filters match may have lost anything up to this place, at the first
+    /// moment.
     pub(super) fn lose_nameless(&mut self, filters: Filters, sequence: u64) {
         self.nameless = Some((filters, Loss { sequence, moment: u64::from(sequence > 0) }));
     }

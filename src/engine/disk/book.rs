@@ -269,7 +269,7 @@ impl Book {
     /// What is left to write when the log ends: which places were taken, and no more.
     pub(super) fn close(&mut self) -> Changes {
         let mut changes = Changes::default();
-        if self.log.reserved.upto != self.newest_volatile {
+        if self.newest_volatile > 0 {
             self.log.reserved.upto = self.newest_volatile;
             changes.put(Space::State, key(STATE), self.log.encode());
         }

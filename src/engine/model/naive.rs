@@ -1,5 +1,7 @@
 //! The engine once more, as plain as can be: a list of all messages ever, each with its fate.
 
+mod restart;
+
 use std::collections::BTreeSet;
 
 use super::steps::TOPICS;
@@ -57,7 +59,7 @@ pub(super) struct Naive {
     remembered: Vec<(Topic, u64)>,
     newest_volatile: u64,
     /// A restart took volatile messages up to here.
-    nameless: u64,
+    pub(super) nameless: u64,
 }
 
 /// What a reader is to get.
@@ -144,38 +146,6 @@ impl Naive {
         for topic in &topics {
             self.trim(topic, now);
         }
-    }
-
-    fn begin_anew(&mut self, topic: &Topic) {
-        if self.remembered.iter().any(|(known, _)| known == topic) {
-            self.purge(topic);
-            self.floor = self.floor.max(self.loss(topic).0);
-            self.remembered.retain(|(known, _)| known != topic);
-            let uses = self.uses.iter_mut().filter(|used| used.topic == *topic);
-            uses.for_each(|used| used.is_over = true);
-        }
-    }
-
-    /// Another process goes on with the log, which has no message of volatile topics.
-    pub(super) fn restart(&mut self) {
-        self.moment += 1;
-        let Self { retention, moment, .. } = self;
-        let is_volatile = |topic: &Topic| !retention.terms(topic).durable;
-        for entry in self.entries.iter_mut().filter(|entry| is_volatile(&entry.topic)) {
-            if entry.fate != Fate::Lost {
-                (entry.fate, entry.moment) = (Fate::Lost, *moment);
-            }
-        }
-        self.uses.retain(|used| used.is_durable);
-        self.remembered.retain(|(topic, _)| !is_volatile(topic));
-        self.nameless = self.newest_volatile;
-    }
-
-    /// Up to which place the engine may take messages for lost that are not.
-    pub(super) fn doubtful(&self, filters: &Filters) -> u64 {
-        let volatile = self.retention.volatile();
-        let is_any = volatile.is_some_and(|volatile| volatile.intersect(filters));
-        self.floor.max(if is_any { self.nameless } else { 0 })
     }
 
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {

@@ -20,6 +20,8 @@ pub(super) enum Step {
     Sweep,
     /// Where the log outlives its process: another one goes on with it.
     Restart,
+    /// The same after a process that was killed.
+    Crash,
     /// Totals are compared, which also takes away what is past its age.
     Totals,
     Purge(usize),
@@ -108,6 +110,7 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         3 => (0..40_u16).prop_map(Step::Pass),
         2 => Just(Step::Sweep),
         1 => Just(Step::Restart),
+        1 => Just(Step::Crash),
         2 => Just(Step::Totals),
         2 => (0..TOPICS.len()).prop_map(Step::Purge),
         1 => (0..RULES).prop_map(Step::Rules),

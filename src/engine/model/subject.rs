@@ -1,6 +1,8 @@
 //! The engines that are set beside the naive one.
 
+use std::fs;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -104,9 +106,16 @@ impl Subject {
     }
 
     /// Stops the engine and starts another one over what it kept; false where nothing is kept.
-    pub(super) fn restart(&mut self, retention: Retention, bounds: Bounds) -> bool {
+    pub(super) fn restart(&mut self, retention: Retention, bounds: Bounds, kill: bool) -> bool {
         if !matches!(self.engine, Made::Disk(_)) {
             return false;
+        }
+        if kill {
+            // What the operating system has by now; a clean end would add to it.
+            let left = tempfile::tempdir().unwrap();
+            copy(self.folder.path(), left.path());
+            self.engine = Made::Stopped;
+            self.folder = left;
         }
         self.engine = Made::Stopped;
         self.engine = Made::Disk(self.open(retention, bounds));
@@ -123,6 +132,19 @@ impl Subject {
                 disk.is_blank()
             }
             Made::Stopped => true,
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }

@@ -17,7 +17,8 @@ fn set_rules(subject: &Subject, rules: &[(&str, Keep, bool)], default: Keep) {
         let filter = Filter::parse(filter).unwrap();
         Rule { filter, keep, conflate, durable: true }
     };
-    subject.engine.set_retention(Retention { rules: rules.iter().map(rule).collect(), default });
+    let rules = Retention { rules: rules.iter().map(rule).collect(), default };
+    subject.set_rules(rules);
     subject.sweep();
 }
 
