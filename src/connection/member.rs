@@ -1,13 +1,14 @@
 //! The members that a shard has of each feed, and the delivery of an event to them: the hot path.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::flush::WRITE_BYTES;
 use super::operation::{Member, Operation, Slot};
-use super::outbox::{Entry, Full, Limits, Shared};
+use super::outbox::{Full, Limits, Shared};
+use super::results::Results;
+use super::rings::Rings;
 use super::shard::Shard;
 use super::splice::frame_bytes;
 use super::state::{Connection, Key, State};
@@ -86,12 +87,9 @@ impl State {
             if !event.passes(&members.feed.select, misfits) {
                 continue;
             }
-            let result = Rc::new(Shared {
-                encoded: shard.broker.encode(&members.feed, &event.message),
-                message: event.message.clone(),
-                overflow: event.topic.overflow,
-                position: None,
-            });
+            let (projection, message) = (&members.feed.projection, &event.message);
+            let encode = || shard.broker.encode(&members.feed, message);
+            let result = push.results.get(projection.id, message, event.topic.overflow, encode);
             for place in &members.list {
                 // Who leaves is taken off the list first, so the connection is always there.
                 if place.from < event.message.cursor.sequence
@@ -110,7 +108,8 @@ impl State {
 /// The parts of a shard's state that a push needs beside its connection.
 pub(super) struct Push<'a> {
     pub(super) shard: &'a Shard,
-    pub(super) rings: &'a mut Vec<VecDeque<Entry>>,
+    pub(super) rings: &'a mut Rings,
+    pub(super) results: &'a mut Results,
     pub(super) timers: &'a mut Timers,
     pub(super) dirty: &'a mut Vec<usize>,
     pub(super) slow: &'a mut Vec<usize>,
@@ -176,7 +175,7 @@ impl Push<'_> {
         let bytes = frame_bytes(deflated.unwrap_or_else(plain));
         let slot = Slot { index: operation_index, serial: *serial };
         if connection.outbox.has_no_ring()
-            && let Some(ring) = self.rings.pop()
+            && let Some(ring) = self.rings.take()
         {
             connection.outbox.take_ring(ring);
         }

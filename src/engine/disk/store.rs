@@ -14,6 +14,7 @@ use fjall::{
 use parking_lot::Mutex;
 use rpds::RedBlackTreeMapSync;
 
+use super::manifest;
 use super::record::{Garbled, Key, LogRecord, TopicId, key};
 use super::volatile::is_volatile;
 
@@ -89,6 +90,7 @@ pub(super) type Entry = Result<(UserKey, UserValue), StoreError>;
 impl Store {
     /// Opens or makes a store; a damaged one may make the library panic, which is an error here.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        manifest::check(path)?;
         let open = || -> Result<Self, StoreError> {
             let database = Database::builder(path)
                 .cache_size(CACHE_BYTES)
