@@ -132,7 +132,7 @@ fn make_disk_without(volatile: &'static [&'static str], retention: Retention) ->
     let options = DiskOptions {
         folder: folder.path().to_owned(),
         epoch: Epoch::new(42),
-        retention: apart(volatile, &retention),
+        retention: apart(volatile, retention),
         bounds: BOUNDS,
         clock: time.clock(),
         sync: DiskSync::Always,
@@ -188,12 +188,13 @@ fn rules() -> Retention {
 }
 
 /// The same rules, but these topics are volatile.
-fn apart(volatile: &[&str], rules: &Retention) -> Retention {
-    let own = volatile.iter().map(|name| {
+fn apart(volatile: &[&str], rules: Retention) -> Retention {
+    let own = |name: &&str| {
         let Terms { keep, conflate, .. } = rules.terms(&topic(name));
         Rule { filter: Filter::from(&topic(name)), keep, conflate, durable: false }
-    });
-    Retention { rules: own.chain(rules.rules.iter().cloned()).collect(), default: rules.default }
+    };
+    let own: Vec<Rule> = volatile.iter().map(own).collect();
+    Retention { rules: [own, rules.rules].concat(), default: rules.default }
 }
 
 /// Everything that the sink was given.
@@ -249,7 +250,7 @@ impl Subject {
     }
 
     /// Other rules; which topics are volatile stays as it is.
-    fn set_rules(&self, rules: &Retention) {
+    fn set_rules(&self, rules: Retention) {
         self.engine.set_retention(apart(self.volatile, rules));
     }
 

@@ -18,7 +18,7 @@ fn set_rules(subject: &Subject, rules: &[(&str, Keep, bool)], default: Keep) {
         Rule { filter, keep, conflate, durable: true }
     };
     let rules = Retention { rules: rules.iter().map(rule).collect(), default };
-    subject.set_rules(&rules);
+    subject.set_rules(rules);
     subject.sweep();
 }
 

@@ -153,10 +153,10 @@ pub(super) fn a_snapshot_alone_is_kept_as_long_as_its_message(subject: &Subject)
     let newest = *subject.fill("a", 4..6).last().unwrap();
     subject.compact("a", 100, newest).unwrap();
     let rules = |default| Retention { rules: Vec::new(), default };
-    subject.set_rules(&rules(Keep { bytes: Some(1), ..Keep::EVERYTHING }));
+    subject.set_rules(rules(Keep { bytes: Some(1), ..Keep::EVERYTHING }));
     subject.sweep();
     assert_eq!(subject.everything(&["a"]), [100]);
-    subject.set_rules(&rules(last(0)));
+    subject.set_rules(rules(last(0)));
     subject.sweep();
     assert!(subject.engine.topic(&topic("a")).is_none());
 }
@@ -170,7 +170,7 @@ pub(super) fn a_snapshot_outlives_its_age_only_for_what_follows_it(subject: &Sub
     subject.sweep();
     assert_eq!(subject.everything(&["short.a"]), [100, 1]);
     let default = Keep { age: Some(SHORT), bytes: Some(1), ..Keep::EVERYTHING };
-    subject.set_rules(&Retention { rules: Vec::new(), default });
+    subject.set_rules(Retention { rules: Vec::new(), default });
     subject.sweep();
     assert!(subject.engine.topic(&topic("short.a")).is_none());
     assert_eq!(subject.engine.kept_bytes(), 0);
