@@ -65,6 +65,7 @@ fn open(folder: &Path, sync: Sync) -> Arc<Disk> {
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
         bounds: Bounds {
             memory_bytes: u64::MAX,
+            volatile_bytes: u64::MAX,
             idempotency_window: Duration::from_mins(2),
             idempotency_ids_max: 1_000_000,
         },

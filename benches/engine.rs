@@ -50,7 +50,7 @@ impl Sink for Nobody {
 fn keep(last: u64, conflate: bool) -> Retention {
     let keep = Keep { last: Some(last), age: Some(Duration::from_mins(10)), bytes: None };
     let filter = Filter::parse(">").unwrap();
-    Retention { rules: vec![Rule { filter, keep, conflate }], default: keep }
+    Retention { rules: vec![Rule { filter, keep, conflate, durable: true }], default: keep }
 }
 
 fn engine(retention: &Retention) -> Arc<Memory> {
@@ -63,6 +63,7 @@ fn engine(retention: &Retention) -> Arc<Memory> {
         retention: retention.clone(),
         bounds: Bounds {
             memory_bytes: 512 << 20,
+            volatile_bytes: 512 << 20,
             idempotency_window: Duration::from_mins(2),
             idempotency_ids_max: 100_000,
         },

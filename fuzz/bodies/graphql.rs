@@ -209,6 +209,7 @@ fn broker() -> (Arc<Broker>, Arc<Memory>) {
         retention: Retention { rules: Vec::new(), default: keep },
         bounds: Bounds {
             memory_bytes: 1 << 20,
+            volatile_bytes: 1 << 20,
             idempotency_window: Duration::from_mins(2),
             idempotency_ids_max: 100,
         },

@@ -204,7 +204,8 @@ pub const KEYS: &[Key] = &[
         "data.bytes",
         "10GiB",
         Slot::Size(|c| &mut c.data.bytes),
-        "All messages kept on disk, of all topics; beyond it the oldest are forgotten.",
+        "All messages kept where data.dir is set, of all topics; beyond it the oldest are\n\
+         forgotten. Of those in memory, topics with durable: false, limits.memory_bytes holds.",
     ),
     key(
         "data.free_bytes",

@@ -11,12 +11,14 @@ mod ground;
 mod inbox;
 mod manifest;
 mod mark;
+mod merge;
 mod read;
 mod readers;
 mod record;
 mod store;
 mod survey;
 mod view;
+mod volatile;
 mod writer;
 
 use std::io;
@@ -122,7 +124,8 @@ impl Disk {
         let boot = Boot::new(folder.boot());
         let of_boot = |error: io::Error| folder::system(&folder.boot(), &error);
         let may_have_lost = boot.may_have_lost().map_err(of_boot)?;
-        let log = whole(log, acknowledged, may_have_lost, &options)?;
+        let volatile = options.retention.volatile();
+        let log = whole(log, acknowledged, may_have_lost, &options)?.resumed(volatile.as_ref());
         if found != Some(log) {
             store.begin(log).map_err(damaged)?;
         }
@@ -148,6 +151,7 @@ impl Disk {
             inbox: Arc::clone(&inbox),
             book,
             mark,
+            committed: log.head,
             sink,
             clock: Arc::clone(&options.clock),
             sync: options.sync,

@@ -166,6 +166,9 @@ pub struct Publish {
 pub struct Bounds {
     /// How much is kept: beyond it the oldest messages go first.
     pub memory_bytes: u64,
+    /// How much of that in memory by an engine that has a disk, of topics that are not durable:
+    /// beyond it the oldest of those go first.
+    pub volatile_bytes: u64,
     /// For so long an idempotency id is known,
     pub idempotency_window: Duration,
     /// unless there are more than so many: then the oldest go first.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use self::naive::{Entry, Expected, Naive};
-use self::steps::{BOUNDS, Draw, Guess, Step, TOPICS, filters, retention, steps, topic};
+use self::steps::{BOUNDS, Draw, Guess, Step, TOPICS, filters, steps, topic};
 use self::subject::{Kind, Subject};
 use crate::engine::{Bounds, Error, Limit, ReadFrom, Reply, Sink};
 use crate::message::Message;
@@ -40,6 +40,7 @@ struct Pair {
     clock: Arc<AtomicI64>,
     readers: Vec<Reader>,
     entries_max: usize,
+    kind: Kind,
 }
 
 struct Reader {
@@ -68,17 +69,18 @@ impl Pair {
         let bounds = bounds(memory_bytes);
         let seen = Arc::clone(&sink) as Arc<dyn Sink>;
         let engine = Subject::new(kind, bounds, looks, Arc::clone(&clock), seen);
-        let naive = Naive::new(retention(0), bounds);
-        Self { engine, sink, naive, clock, readers: Vec::new(), entries_max: looks.1 }
+        let naive = Naive::new(kind.rules(0), bounds);
+        Self { engine, sink, naive, clock, readers: Vec::new(), entries_max: looks.1, kind }
     }
 
-    fn restart(&mut self) {
-        self.engine.settle();
-        if self.engine.restart(self.naive.retention.clone(), self.naive.bounds) {
+    fn restart(&mut self, is_killed: bool) {
+        self.check_totals();
+        if self.engine.restart(self.naive.retention.clone(), self.naive.bounds, is_killed) {
             // Readers of a process that is gone come again from where they stand.
             self.readers.retain(|reader| matches!(reader.from, ReadFrom::After(_)));
             // A start begins with a sweep.
             self.engine.settle();
+            self.naive.restart(if is_killed { self.engine.head().0 } else { 0 });
             self.naive.sweep(self.time());
             self.check_totals();
         }
@@ -106,9 +108,10 @@ impl Pair {
             }
             Step::Compact { topic: index, at, padding } => self.compact(&topic(index), at, padding),
             Step::Rules(number) => {
-                self.engine.set_retention(retention(number));
+                let rules = self.kind.rules(number);
+                self.engine.set_retention(rules.clone());
                 self.engine.settle();
-                self.naive.set_retention(retention(number), self.time());
+                self.naive.set_retention(rules, self.time());
             }
             Step::Bound(memory_bytes) => {
                 self.engine.set_bounds(bounds(memory_bytes));
@@ -135,7 +138,8 @@ impl Pair {
             Step::Since(ms) => self.since(ms),
             Step::List { filter, after, count } => self.list(filter, after, count),
             Step::Totals => self.check_totals(),
-            Step::Restart => self.restart(),
+            Step::Restart => self.restart(false),
+            Step::Crash => self.restart(true),
         }
     }
 
@@ -180,10 +184,10 @@ impl Pair {
                     Expected::Upto { .. } => 0,
                 };
                 let place = earliest.sequence.0;
-                let is_due =
-                    lost > after || after > head || after < self.naive.floor || may_be_stale;
-                let is_exact = lost <= place && place <= lost.max(self.naive.floor).max(head);
-                assert!(is_due && is_exact, "{after} {place} {lost} {}", self.naive.floor);
+                let doubtful = self.naive.doubtful(&reader.filters);
+                let is_due = lost > after || after > head || after < doubtful || may_be_stale;
+                let is_exact = lost <= place && place <= lost.max(doubtful).max(head);
+                assert!(is_due && is_exact, "{after} {place} {lost} {doubtful}");
                 reader.from = ReadFrom::After(earliest.sequence);
                 reader.start = (place, 0);
                 let again = self.engine.read(&reader.filters, reader.from, reader.limit);
@@ -228,7 +232,8 @@ impl Pair {
 
 fn bounds(memory_bytes: u64) -> Bounds {
     let idempotency_window = Duration::from_millis(70);
-    Bounds { memory_bytes, idempotency_window, idempotency_ids_max: 12 }
+    let volatile_bytes = memory_bytes / 4 * 3;
+    Bounds { memory_bytes, volatile_bytes, idempotency_window, idempotency_ids_max: 12 }
 }
 
 fn publish(topic: usize, padding: usize, count: usize) -> Step {
@@ -345,3 +350,4 @@ macro_rules! beside_the_naive_one {
 beside_the_naive_one!(memory, Kind::Memory, 256);
 // A case opens several logs, and each of them makes some dozens of files.
 beside_the_naive_one!(disk, Kind::Disk, 64);
+beside_the_naive_one!(disk_and_memory, Kind::Mixed, 64);

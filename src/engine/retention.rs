@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::message::filter::Filter;
+use crate::message::filter::{Filter, Filters};
 use crate::message::time::Timestamp;
 use crate::message::topic::Topic;
 
@@ -29,6 +29,8 @@ pub struct Rule {
     /// True where a forgotten message that a newer one of the same key stands for counts as
     /// conflated, not as lost.
     pub conflate: bool,
+    /// False where nothing may be written to a disk, also by an engine that has one.
+    pub durable: bool,
 }
 
 /// The rules of all topics: the first that matches holds, or else the default.
@@ -36,7 +38,7 @@ pub struct Rule {
 pub struct Retention {
     /// In order of precedence.
     pub rules: Vec<Rule>,
-    /// For topics without a rule, which do not conflate.
+    /// For topics without a rule, which do not conflate and are durable.
     pub default: Keep,
 }
 
@@ -47,6 +49,8 @@ pub struct Terms {
     pub keep: Keep,
     /// As in [`Rule::conflate`].
     pub conflate: bool,
+    /// As in [`Rule::durable`].
+    pub durable: bool,
 }
 
 /// What a topic keeps now.
@@ -64,9 +68,16 @@ impl Retention {
     /// The terms of a topic.
     pub fn terms(&self, topic: &Topic) -> Terms {
         match self.rules.iter().find(|rule| rule.filter.matches(topic)) {
-            Some(rule) => Terms { keep: rule.keep, conflate: rule.conflate },
-            None => Terms { keep: self.default, conflate: false },
+            Some(&Rule { keep, conflate, durable, .. }) => Terms { keep, conflate, durable },
+            None => Terms { keep: self.default, conflate: false, durable: true },
         }
+    }
+
+    /// Filters of all topics that are not durable; they may match others, too, of which a rule
+    /// that comes first says otherwise.
+    pub fn volatile(&self) -> Option<Filters> {
+        let rules = self.rules.iter().filter(|rule| !rule.durable);
+        Filters::new(rules.map(|rule| rule.filter.clone()))
     }
 }
 
@@ -137,6 +148,7 @@ mod tests {
             filter: Filter::parse(filter).unwrap(),
             keep: Keep { last: Some(last), ..Keep::EVERYTHING },
             conflate,
+            durable: !conflate,
         };
         let rules = vec![rule("a.b", 1, true), rule("a.*", 2, false), rule("a.>", 3, true)];
         let default = Keep { last: Some(1000), ..Keep::EVERYTHING };
@@ -149,7 +161,10 @@ mod tests {
         ];
         for (topic, last, conflate) in table {
             let terms = retention.terms(&Topic::parse(topic).unwrap());
-            assert_eq!((terms.keep.last, terms.conflate), (last, conflate), "{topic}");
+            let found = (terms.keep.last, terms.conflate, terms.durable);
+            assert_eq!(found, (last, conflate, !conflate), "{topic}");
         }
+        let volatile = retention.volatile().unwrap();
+        assert_eq!(volatile.iter().map(Filter::as_str).collect::<Vec<_>>(), ["a.>", "a.b"]);
     }
 }

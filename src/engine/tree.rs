@@ -17,6 +17,8 @@ use crate::message::topic::Topic;
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Slab<Node>,
+    /// Of topics whose names are not known: all that is known is that these filters matched them.
+    nameless: Option<(Filters, Loss)>,
 }
 
 /// A topic's node.
@@ -66,7 +68,7 @@ impl Tree {
     pub(super) fn new() -> Self {
         let mut nodes = Slab::new();
         nodes.insert(Node::new(ROOT, "", 0));
-        Self { nodes }
+        Self { nodes, nameless: None }
     }
 
     /// Takes a topic in; `head` is the newest place of the log.
@@ -107,6 +109,20 @@ impl Tree {
         for (_, node) in &mut self.nodes {
             node.gone.join(loss);
             node.under.join(loss);
+        }
+    }
+
+    /// Topics that these filters match may have lost anything up to this place, at the first
+    /// moment.
+    pub(super) fn lose_nameless(&mut self, filters: Filters, sequence: u64) {
+        self.nameless = Some((filters, Loss { sequence, moment: u64::from(sequence > 0) }));
+    }
+
+    /// The filters do not say any more which topics have lost what was lost by them: any of those
+    /// that are no more may be one.
+    pub(super) fn forget_nameless(&mut self) {
+        if let Some((_, loss)) = self.nameless.take() {
+            self.forget_before(loss.sequence);
         }
     }
 
@@ -160,6 +176,12 @@ impl Tree {
         let mut highest = start;
         for filter in filters {
             self.raise(ROOT, &tokens(filter), &mut highest);
+        }
+        if let Some((lost, loss)) = &self.nameless
+            && highest.misses(*loss)
+            && lost.intersect(filters)
+        {
+            highest.raise(*loss);
         }
         (highest.after > start.after).then_some(highest.after)
     }

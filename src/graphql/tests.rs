@@ -87,6 +87,7 @@ impl Fixture {
             retention: Retention { rules: Vec::new(), default: keep },
             bounds: Bounds {
                 memory_bytes: 1 << 30,
+                volatile_bytes: 1 << 30,
                 idempotency_window: Duration::from_mins(2),
                 idempotency_ids_max: 1000,
             },

@@ -70,6 +70,7 @@ pub struct TypedTopic {
     /// What the log and the broker do with its topics.
     rule: TopicRule,
     keep: Option<Keep>,
+    durable: bool,
 }
 
 /// Keys are remembered longer than their messages, so they are no place for data.
@@ -105,6 +106,7 @@ impl Typed {
                     ty: Some(Arc::new(TopicType { name: name.clone(), shape })),
                 },
                 keep: topic.keep,
+                durable: topic.durable,
                 name,
             })
         });
@@ -183,6 +185,7 @@ impl TypedTopic {
             filter,
             keep,
             conflate: self.rule.overflow == Overflow::Conflate,
+            durable: self.durable,
         };
         let every = &self.rule.filter;
         if let Some(keep) = self.keep {

@@ -107,6 +107,12 @@ impl Filters {
         self.0.iter()
     }
 
+    /// Is there a topic that both match?
+    pub fn intersect(&self, other: &Self) -> bool {
+        let meets = |one: &Filter| other.iter().any(|other| one.intersection(other).is_some());
+        self.iter().any(meets)
+    }
+
     /// Does any of them match?
     pub fn matches(&self, topic: &Topic) -> bool {
         self.0.iter().any(|filter| filter.matches(topic))

@@ -37,6 +37,7 @@ fn open_with(folder: &Path, accept_loss: bool, sync: Sync) -> Result<Arc<Disk>, 
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
         bounds: Bounds {
             memory_bytes: 1 << 40,
+            volatile_bytes: 1 << 40,
             idempotency_window: std::time::Duration::from_mins(1),
             idempotency_ids_max: 100_000,
         },

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tidings::engine::disk::{Clock, Disk, Options as DiskOptions, Sync as DiskSync};
 use tidings::engine::memory::{Memory, Options as MemoryOptions};
-use tidings::engine::retention::{Keep, Retention, Rule};
+use tidings::engine::retention::{Keep, Retention, Rule, Terms};
 use tidings::engine::{
     Batch, Bounds, Engine, Error, IfLast, Limit, Publish, ReadFrom, Reply, Sink,
 };
@@ -31,6 +31,8 @@ struct Subject {
     sink: Arc<Recorder>,
     /// Lets time pass for the engine.
     pass: Box<dyn Fn(Duration)>,
+    /// Topics that are not for the disk.
+    volatile: &'static [&'static str],
     /// What lives as long as the engine.
     _folder: Option<TempDir>,
 }
@@ -105,22 +107,32 @@ macro_rules! promised_by {
 
 promised_by!(memory, super::make_memory);
 promised_by!(disk, super::make_disk);
+promised_by!(disk_and_memory, super::make_mixed);
 
 fn make_memory(retention: Retention) -> Subject {
     let (sink, time) = (Arc::new(Recorder::default()), Time::default());
     let (epoch, bounds, clock) = (Epoch::new(42), BOUNDS, time.clock());
     let options = MemoryOptions { epoch, retention, bounds, clock };
     let engine = Memory::new(options, Arc::clone(&sink) as Arc<dyn Sink>);
-    Subject { engine, sink, pass: time.passing(), _folder: None }
+    Subject { engine, sink, pass: time.passing(), volatile: &[], _folder: None }
 }
 
 fn make_disk(retention: Retention) -> Subject {
+    make_disk_without(&[], retention)
+}
+
+/// Some topics are on disk and some are not.
+fn make_mixed(retention: Retention) -> Subject {
+    make_disk_without(&["a", "a.x", "few.a", "now.a"], retention)
+}
+
+fn make_disk_without(volatile: &'static [&'static str], retention: Retention) -> Subject {
     let (sink, time) = (Arc::new(Recorder::default()), Time::default());
     let folder = tempfile::tempdir().unwrap();
     let options = DiskOptions {
         folder: folder.path().to_owned(),
         epoch: Epoch::new(42),
-        retention,
+        retention: apart(volatile, retention),
         bounds: BOUNDS,
         clock: time.clock(),
         sync: DiskSync::Always,
@@ -128,11 +140,15 @@ fn make_disk(retention: Retention) -> Subject {
         accept_loss: false,
     };
     let engine = Disk::open(options, Arc::clone(&sink) as Arc<dyn Sink>).unwrap();
-    Subject { engine, sink, pass: time.passing(), _folder: Some(folder) }
+    Subject { engine, sink, pass: time.passing(), volatile, _folder: Some(folder) }
 }
 
-const BOUNDS: Bounds =
-    Bounds { memory_bytes: 1 << 20, idempotency_window: WINDOW, idempotency_ids_max: 1000 };
+const BOUNDS: Bounds = Bounds {
+    memory_bytes: 1 << 20,
+    volatile_bytes: 1 << 20,
+    idempotency_window: WINDOW,
+    idempotency_ids_max: 1000,
+};
 
 /// Time that passes when a test says so.
 struct Time(Arc<AtomicI64>);
@@ -161,7 +177,7 @@ fn rules() -> Retention {
     let everything = Keep::EVERYTHING;
     let rule = |filter, keep, conflate| {
         let filter = Filter::parse(filter).unwrap();
-        Rule { filter, keep, conflate }
+        Rule { filter, keep, conflate, durable: true }
     };
     let rules = vec![
         rule("few.*", Keep { last: Some(3), ..everything }, false),
@@ -169,6 +185,16 @@ fn rules() -> Retention {
         rule("now.*", Keep { last: Some(2), ..everything }, true),
     ];
     Retention { rules, default: everything }
+}
+
+/// The same rules, but these topics are volatile.
+fn apart(volatile: &[&str], rules: Retention) -> Retention {
+    let own = |name: &&str| {
+        let Terms { keep, conflate, .. } = rules.terms(&topic(name));
+        Rule { filter: Filter::from(&topic(name)), keep, conflate, durable: false }
+    };
+    let own: Vec<Rule> = volatile.iter().map(own).collect();
+    Retention { rules: [own, rules.rules].concat(), default: rules.default }
 }
 
 /// Everything that the sink was given.
@@ -221,6 +247,11 @@ impl Subject {
     fn sweep(&self) {
         self.engine.sweep();
         assert_eq!(wait(self.engine.purge(&topic("never.used"))), Ok(0));
+    }
+
+    /// Other rules; which topics are volatile stays as it is.
+    fn set_rules(&self, rules: Retention) {
+        self.engine.set_retention(apart(self.volatile, rules));
     }
 
     fn publish(&self, name: &str, payload: usize) -> Receipt {

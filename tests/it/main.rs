@@ -38,4 +38,5 @@ mod subscribe;
 mod tls;
 mod topics;
 mod typed;
+mod volatile;
 mod websocket;

@@ -121,6 +121,7 @@ impl World {
             },
             bounds: Bounds {
                 memory_bytes: 1 << 30,
+                volatile_bytes: 1 << 30,
                 idempotency_window: Duration::from_secs(1),
                 idempotency_ids_max: 10,
             },

@@ -40,6 +40,7 @@ fn broker() -> Arc<Broker> {
         },
         bounds: Bounds {
             memory_bytes: 1 << 20,
+            volatile_bytes: 1 << 20,
             idempotency_window: Duration::from_secs(1),
             idempotency_ids_max: 10,
         },

@@ -60,6 +60,7 @@ fn broker(topic_rules: Vec<TopicRule>) -> Broker {
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
         bounds: Bounds {
             memory_bytes: 1 << 20,
+            volatile_bytes: 1 << 20,
             idempotency_window: Duration::from_secs(1),
             idempotency_ids_max: 10,
         },

@@ -66,6 +66,7 @@ pub(super) fn retention(config: &Config, typed: &Typed) -> Retention {
         filter: rule.matching.clone(),
         keep: keep(rule.keep.unwrap_or(config.keep)),
         conflate: rule.overflow == config::Overflow::Conflate,
+        durable: true,
     };
     let default = keep(config.keep);
     let general: Vec<Rule> = config.topics.iter().map(rule).collect();
@@ -80,6 +81,7 @@ pub(super) fn bounds(config: &Config) -> Bounds {
             Some(_) => config.data.bytes,
             None => config.limits.memory_bytes,
         },
+        volatile_bytes: config.limits.memory_bytes,
         idempotency_window: config.limits.idempotency_window,
         idempotency_ids_max: IDEMPOTENCY_IDS_MAX,
     }

@@ -40,6 +40,7 @@ fn broker() -> Arc<Broker> {
         retention: Retention { rules: Vec::new(), default: Keep::EVERYTHING },
         bounds: Bounds {
             memory_bytes: 1000,
+            volatile_bytes: 1000,
             idempotency_window: Duration::from_secs(1),
             idempotency_ids_max: 10,
         },

@@ -6,6 +6,7 @@ mod forget;
 mod load;
 mod rules;
 mod shelf;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use self::shelf::Shelf;
+use self::stock::Stock;
 use super::record::{
     IdRecord, LogRecord, Remains, Stub, TopicId, TopicRecord, encode_message, index_key, key,
 };
 use super::store::{Changes, REMAINS, STATE, Shared, Space, StoreError};
 use super::view::{Effect, Totals};
+use super::volatile::{is_volatile, numbered};
 use crate::engine::ids::{Ids, Used};
 use crate::engine::retention::Retention;
 use crate::engine::{Bounds, Error, IfLast, Publish};
@@ -32,8 +35,7 @@ pub(super) struct Book {
     log: LogRecord,
     names: HashMap<Topic, TopicId>,
     shelves: FxHashMap<TopicId, Shelf>,
-    /// The oldest message of each topic that keeps any: the first is the oldest of all.
-    firsts: BTreeSet<(u64, TopicId)>,
+    stock: Stock,
     /// For each topic whose messages age, a time before which none of them is past its age.
     due: BTreeSet<(Timestamp, TopicId)>,
     replaced: BTreeMap<u64, TopicId>,
@@ -42,7 +44,8 @@ pub(super) struct Book {
     emptied: Vec<TopicId>,
     /// Topics that have yet to follow other rules, the last one first.
     following: Vec<TopicId>,
-    bytes: u64,
+    /// The newest place of a message that is not for the disk.
+    newest_volatile: u64,
     retention: Retention,
     bounds: Bounds,
     /// Forgotten before this round: may go from the disk.
@@ -60,6 +63,8 @@ struct Round {
     remains: Vec<Remains>,
     /// True when something was taken from the disk that earlier rounds had forgotten.
     is_cleared: bool,
+    /// True when the disk has to know of the log as a whole, whatever else changes.
+    is_log_changed: bool,
     bytes: usize,
 }
 
@@ -109,7 +114,7 @@ impl Book {
         let now = self.log.now;
         self.expire(FORGOTTEN_PER_PUBLISH)?;
         self.expire_ids(FORGOTTEN_PER_PUBLISH);
-        let known = self.names.get(&draft.topic).copied();
+        let known = self.known(&draft.topic);
         if let (Some(topic), Some(id)) = (known, &id)
             && let Some(used) = self.shelves[&topic].ids.get(&**id)
             && !self.ids.is_over(used.published_at, now)
@@ -141,6 +146,11 @@ impl Book {
         Ok(Ok(Accepted::New(receipt)))
     }
 
+    /// Is the topic one that is never written to disk?
+    pub(super) fn is_volatile(&self, topic: &Topic) -> bool {
+        !self.retention.terms(topic).durable
+    }
+
     /// Has the publish's id been used within its window?
     pub(super) fn is_repeated(&self, publish: &Publish) -> bool {
         let used = self.names.get(&publish.draft.topic).and_then(|topic| {
@@ -167,9 +177,9 @@ impl Book {
     }
 
     fn begin(&mut self, topic: &Topic) -> TopicId {
-        let id = self.log.next_topic;
-        self.log.next_topic += 1;
         let (terms, born) = (self.retention.terms(topic), self.log.head);
+        let id = numbered(self.log.next_topic, terms.durable);
+        self.log.next_topic += 1;
         self.names.insert(topic.clone(), id);
         self.shelves.insert(id, Shelf::new(topic.clone(), terms, born));
         self.round.effects.push(Effect::Born(id, topic.clone(), born));
@@ -178,8 +188,10 @@ impl Book {
     }
 
     fn use_id(&mut self, topic: TopicId, id: Arc<str>, used: Used) {
-        let record = IdRecord { topic, published_at: used.published_at, id: Arc::clone(&id) };
-        self.round.changes.put(Space::Ids, key(used.cursor.sequence.0), record.encode());
+        if !is_volatile(topic) {
+            let record = IdRecord { topic, published_at: used.published_at, id: Arc::clone(&id) };
+            self.round.changes.put(Space::Ids, key(used.cursor.sequence.0), record.encode());
+        }
         self.shelf_mut(topic).ids.insert(Arc::clone(&id), used);
         self.ids.push(topic, id, used);
         self.expire_ids(1);
@@ -189,10 +201,13 @@ impl Book {
         let sequence = message.cursor.sequence.0;
         let stub = Stub::of(&message);
         self.log.head = sequence;
-        self.bytes += stub.cost;
+        if is_volatile(topic) {
+            self.newest_volatile = sequence;
+            self.round.is_log_changed |= self.log.reserved.reserve(sequence);
+        }
+        self.stock.add(topic, stub.cost);
         self.round.bytes += message.cost();
-        self.round.changes.put(Space::Log, key(sequence), encode_message(&message, topic));
-        self.round.changes.put(Space::Index, index_key(topic, sequence), stub.encode());
+        self.put(&message, topic, &stub);
         self.round.touched.insert(topic);
         self.round.messages.push(message);
         let shelf = self.shelf_mut(topic);
@@ -201,9 +216,15 @@ impl Book {
         let deadline = shelf.deadline().filter(|_| shelf.due.is_none());
         shelf.due = shelf.due.or(deadline);
         if was_empty {
-            self.firsts.insert((sequence, topic));
+            self.stock.begin_with(topic, None, Some(sequence));
         }
         self.due.extend(deadline.map(|deadline| (deadline, topic)));
+    }
+
+    fn put(&mut self, message: &Message, topic: TopicId, stub: &Stub) {
+        let (sequence, changes) = (stub.sequence, &mut self.round.changes);
+        changes.put(Space::log(topic), key(sequence), encode_message(message, topic));
+        changes.put(Space::index(topic), index_key(topic, sequence), stub.encode());
     }
 
     /// Ends the round: what it is to write, and what is true once that is written.
@@ -212,15 +233,18 @@ impl Book {
         for &topic in &round.touched {
             let Some(shelf) = self.shelves.get(&topic) else { continue };
             round.effects.push(Effect::Span(topic, shelf.shown(), shelf.is_stale()));
-            round.changes.put(Space::Topics, key(topic), shelf.record().encode());
+            if !is_volatile(topic) {
+                round.changes.put(Space::Topics, key(topic), shelf.record().encode());
+            }
         }
-        let is_changed = round.is_cleared || !round.remains.is_empty();
+        let is_for_disk = |remains: &&Remains| !is_volatile(remains.topic);
+        let is_changed = round.is_cleared || round.remains.iter().any(|one| is_for_disk(&one));
         self.remains.extend(round.remains);
         if is_changed {
-            let record = Remains::encode(self.remains.iter());
+            let record = Remains::encode(self.remains.iter().filter(is_for_disk));
             round.changes.put(Space::State, key(REMAINS), record);
         }
-        if !round.changes.is_empty() {
+        if round.is_log_changed || round.changes.are_for_disk() {
             round.changes.put(Space::State, key(STATE), self.log.encode());
         }
         let (changes, effects, messages) = (round.changes, round.effects, round.messages);
@@ -235,11 +259,21 @@ impl Book {
         }
         Totals {
             head: self.log.head,
-            bytes: self.bytes,
-            lowest: self.firsts.first().map_or(self.log.head + 1, |&(first, _)| first),
+            bytes: self.stock.bytes(),
+            lowest: self.stock.oldest().map_or(self.log.head + 1, |(first, _)| first),
             due: self.due.first().map(|&(time, _)| time),
             remains: Arc::new(remains),
         }
+    }
+
+    /// What is left to write when the log ends: which places were taken, and no more.
+    pub(super) fn close(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        if self.newest_volatile > 0 {
+            self.log.reserved.upto = self.newest_volatile;
+            changes.put(Space::State, key(STATE), self.log.encode());
+        }
+        changes
     }
 
     fn shelf(&self, topic: TopicId) -> &Shelf {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::merge::Merge;
 use super::record::{Logged, TopicId, index_key, key, number};
 use super::store::{Entry, Snapshot, Space, StoreError};
 use super::survey::{Course, Looks, Survey};
@@ -146,7 +147,7 @@ impl Reading {
     }
 
     fn scan_back(&self, filters: &Filters, page: &mut Page) -> Read<u64> {
-        let entries = self.log(self.survey.lowest, self.survey.end).rev();
+        let entries = self.log_back(self.survey.lowest, self.survey.end);
         let (upto, is_over) = self.walk(entries, filters, page)?;
         Ok(if is_over { upto + 1 } else { 0 })
     }
@@ -184,19 +185,31 @@ impl Reading {
     }
 
     /// The index of a topic, within the survey.
-    fn index(&self, course: &Course) -> impl DoubleEndedIterator<Item = Entry> + use<> {
+    fn index(&self, course: &Course) -> impl DoubleEndedIterator<Item = Entry> + use<'_> {
         let from = course.span.first.max(self.survey.after + 1);
         let upto = course.span.last.min(self.survey.end);
         let (from, upto) = (index_key(course.id, from), index_key(course.id, upto));
-        self.disk.between(Space::Index, &from, &upto)
+        self.disk.between(Space::index(course.id), &from, &upto)
     }
 
-    fn log(&self, from: u64, upto: u64) -> impl DoubleEndedIterator<Item = Entry> + use<> {
-        self.disk.between(Space::Log, &key(from), &key(upto))
+    fn log(&self, from: u64, upto: u64) -> impl Iterator<Item = Entry> + use<'_> {
+        let [stored, held] = self.logs(from, upto);
+        Merge::new(stored, held, false)
+    }
+
+    fn log_back(&self, from: u64, upto: u64) -> impl Iterator<Item = Entry> + use<'_> {
+        let [stored, held] = self.logs(from, upto);
+        Merge::new(stored.rev(), held.rev(), true)
+    }
+
+    /// The log on disk, and the one in memory.
+    fn logs(&self, from: u64, upto: u64) -> [impl DoubleEndedIterator<Item = Entry> + use<'_>; 2] {
+        let (from, upto) = (key(from), key(upto));
+        [Space::Log, Space::VolatileLog].map(|log| self.disk.between(log, &from, &upto))
     }
 
     fn message(&self, course: &Course, sequence: u64) -> Read<Arc<Message>> {
-        let bytes = self.disk.get(Space::Log, &key(sequence))?;
+        let bytes = self.disk.get(Space::log(course.id), &key(sequence))?;
         let bytes = bytes.ok_or_else(|| {
             StoreError(format!("message {sequence} is in the index but not in the log"))
         })?;

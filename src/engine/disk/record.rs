@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::volatile::Reserved;
 use crate::message::Message;
 use crate::message::cursor::{Cursor, Epoch, Sequence};
 use crate::message::json::Json;
@@ -13,7 +14,7 @@ use crate::message::topic::Topic;
 /// A key: a sequence, a topic's number, or both, big-endian so that bytes sort as numbers.
 pub(super) type Key = SmallVec<[u8; 16]>;
 
-/// A topic's number, never given twice.
+/// A topic's number, never given twice; it also says whether the topic is volatile.
 pub(super) type TopicId = u64;
 
 /// A record that this version cannot read.
@@ -82,6 +83,8 @@ pub(super) struct LogRecord {
     pub(super) next_topic: TopicId,
     /// No loss of a topic that is no more is beyond this.
     pub(super) floor: u64,
+    /// Where messages may have been that were never on disk.
+    pub(super) reserved: Reserved,
 }
 
 /// Messages of one topic that are forgotten but still on disk.
@@ -279,7 +282,8 @@ impl IdRecord {
 impl LogRecord {
     /// A log without any message.
     pub(super) fn new(epoch: Epoch) -> Self {
-        Self { epoch, head: 0, now: Timestamp::from_micros(i64::MIN), next_topic: 1, floor: 0 }
+        let (now, reserved) = (Timestamp::from_micros(i64::MIN), Reserved::default());
+        Self { epoch, head: 0, now, next_topic: 1, floor: 0, reserved }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -287,6 +291,9 @@ impl LogRecord {
         put(&mut bytes, self.epoch.bits());
         put_time(&mut bytes, self.now);
         put_all(&mut bytes, &[self.head, self.next_topic, self.floor]);
+        if self.reserved.upto > 0 {
+            put_all(&mut bytes, &[self.reserved.upto, self.reserved.rules]);
+        }
         bytes
     }
 
@@ -294,7 +301,12 @@ impl LogRecord {
         let mut fields = Fields { bytes, of: "the log's state" };
         let (epoch, now) = (Epoch::new(fields.number()?), fields.time()?);
         let (head, next_topic) = (fields.number()?, fields.number()?);
-        Ok(Self { epoch, head, now, next_topic, floor: fields.number()? })
+        let floor = fields.number()?;
+        let mut reserved = Reserved::default();
+        if !fields.bytes.is_empty() {
+            reserved = Reserved { upto: fields.number()?, rules: fields.number()? };
+        }
+        Ok(Self { epoch, head, now, next_topic, floor, reserved })
     }
 }
 

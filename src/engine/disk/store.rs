@@ -1,4 +1,5 @@
-//! The embedded store: six ordered maps, written together or not at all.
+//! The embedded store: six ordered maps on disk, written together or not at all, and two in memory
+//! for what is never written.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -8,10 +9,14 @@ use std::sync::Arc;
 
 use fjall::{
     Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot as At,
+    UserKey, UserValue,
 };
+use parking_lot::Mutex;
+use rpds::RedBlackTreeMapSync;
 
 use super::manifest;
-use super::record::{Garbled, Key, LogRecord, key};
+use super::record::{Garbled, Key, LogRecord, TopicId, key};
+use super::volatile::is_volatile;
 
 /// The maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +33,12 @@ pub(super) enum Space {
     Replaced,
     /// What holds for the log as a whole.
     State,
+    /// As [`Space::Log`] and [`Space::Index`], in memory.
+    VolatileLog,
+    VolatileIndex,
 }
 
+/// Those on disk. The others follow them.
 const SPACES: [(Space, &str); 6] = [
     (Space::Log, "log"),
     (Space::Index, "index"),
@@ -58,7 +67,12 @@ pub(super) struct StoreError(pub(super) String);
 pub(super) struct Store {
     database: Database,
     spaces: [Keyspace; 6],
+    /// Guards the maps in memory: only the writer's thread and starts ask for them.
+    memory: Mutex<Memory>,
 }
+
+/// Maps that share what is equal in them, so that a copy costs nothing.
+type Memory = [RedBlackTreeMapSync<Key, UserValue>; 2];
 
 /// What a round changes, the last word on each key; nothing is on disk yet.
 #[derive(Debug, Default)]
@@ -68,9 +82,10 @@ pub(super) struct Changes(BTreeMap<(Space, Key), Option<Vec<u8>>>);
 pub(super) struct Snapshot {
     at: At,
     spaces: [Keyspace; 6],
+    memory: Memory,
 }
 
-pub(super) type Entry = Result<(fjall::UserKey, fjall::UserValue), StoreError>;
+pub(super) type Entry = Result<(UserKey, UserValue), StoreError>;
 
 impl Store {
     /// Opens or makes a store; a damaged one may make the library panic, which is an error here.
@@ -88,24 +103,37 @@ impl Store {
             };
             let [log, index, topics, ids, replaced, state] = SPACES.map(open);
             let spaces = [log?, index?, topics?, ids?, replaced?, state?];
-            Ok(Self { database, spaces })
+            Ok(Self { database, spaces, memory: Mutex::default() })
         };
         std::panic::catch_unwind(AssertUnwindSafe(open))
             .unwrap_or_else(|panic| Err(StoreError(said(&*panic))))
     }
 
-    /// Writes all changes at once; the operating system has them then, and with `sync` the disk.
-    pub(super) fn commit(&self, changes: Changes, sync: bool) -> Result<(), StoreError> {
-        let mut batch = self.database.batch();
-        for ((space, key), value) in changes.0 {
-            let space = &self.spaces[space as usize];
+    /// Makes all changes at once. The operating system then has those for the disk, and with `sync`
+    /// the disk; when there are none, nothing is written.
+    pub(super) fn commit(&self, mut changes: Changes, sync: bool) -> Result<(), StoreError> {
+        let volatile = changes.0.split_off(&(Space::VolatileLog, Key::new()));
+        if !changes.0.is_empty() {
+            let mut batch = self.database.batch();
+            for ((space, key), value) in changes.0 {
+                let space = &self.spaces[space as usize];
+                match value {
+                    Some(value) => batch.insert(space, key.as_slice(), value),
+                    None => batch.remove(space, key.as_slice()),
+                }
+            }
+            let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
+            batch.durability(Some(mode)).commit()?;
+        }
+        let mut memory = self.memory.lock();
+        for ((space, key), value) in volatile {
+            let Some(map) = space.in_memory().and_then(|at| memory.get_mut(at)) else { continue };
             match value {
-                Some(value) => batch.insert(space, key.as_slice(), value),
-                None => batch.remove(space, key.as_slice()),
+                Some(value) => map.insert_mut(key, value.into()),
+                None => drop(map.remove_mut(&key)),
             }
         }
-        let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
-        Ok(batch.durability(Some(mode)).commit()?)
+        Ok(())
     }
 
     /// Writes what holds for a log that begins or goes on anew.
@@ -126,11 +154,13 @@ impl Store {
         let snapshot = self.snapshot();
         let spaces = SPACES.map(|(space, _)| snapshot.all(space).count());
         let remains = snapshot.get(Space::State, &key(REMAINS)).unwrap();
-        spaces[..5] == [0; 5] && remains.is_none_or(|remains| remains.is_empty())
+        let is_empty = snapshot.memory.iter().all(RedBlackTreeMapSync::is_empty);
+        is_empty && spaces[..5] == [0; 5] && remains.is_none_or(|remains| remains.is_empty())
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot { at: self.database.snapshot(), spaces: self.spaces.clone() }
+        let memory = self.memory.lock().clone();
+        Snapshot { at: self.database.snapshot(), spaces: self.spaces.clone(), memory }
     }
 
     /// What the log as a whole is; `None` in a store that is new.
@@ -149,8 +179,10 @@ impl Changes {
         self.0.insert((space, key), None);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Is there anything to be written to disk?
+    pub(super) fn are_for_disk(&self) -> bool {
+        // Maps on disk come first.
+        self.0.first_key_value().is_some_and(|((space, _), _)| space.in_memory().is_none())
     }
 
     /// Changes of keys from one to another.
@@ -166,11 +198,10 @@ impl Changes {
 }
 
 impl Snapshot {
-    pub(super) fn get(
-        &self,
-        space: Space,
-        key: &Key,
-    ) -> Result<Option<fjall::UserValue>, StoreError> {
+    pub(super) fn get(&self, space: Space, key: &Key) -> Result<Option<UserValue>, StoreError> {
+        if let Some(at) = space.in_memory() {
+            return Ok(self.memory[at].get(key).cloned());
+        }
         Ok(self.at.get(&self.spaces[space as usize], key.as_slice())?)
     }
 
@@ -180,16 +211,39 @@ impl Snapshot {
         space: Space,
         from: &Key,
         upto: &Key,
-    ) -> impl DoubleEndedIterator<Item = Entry> + use<> {
-        let range = from.as_slice()..=upto.as_slice();
-        // The library's iterators panic on a range that is the wrong way round.
-        let is_empty = from > upto;
-        let entries = (!is_empty).then(|| self.at.range(&self.spaces[space as usize], range));
-        entries.into_iter().flatten().map(entry)
+    ) -> impl DoubleEndedIterator<Item = Entry> + use<'_> {
+        // The libraries' iterators panic on a range that is the wrong way round.
+        let at = (from <= upto).then(|| space.in_memory().ok_or(space as usize));
+        let stored = at.and_then(Result::err).map(|at| {
+            let range = from.as_slice()..=upto.as_slice();
+            self.at.range(&self.spaces[at], range).map(entry)
+        });
+        let held = at.and_then(Result::ok).map(|at| {
+            let entries = self.memory[at].range(from.clone()..=upto.clone());
+            entries.map(|(key, value)| Ok((key.as_slice().into(), value.clone())))
+        });
+        stored.into_iter().flatten().chain(held.into_iter().flatten())
     }
 
     pub(super) fn all(&self, space: Space) -> impl DoubleEndedIterator<Item = Entry> + use<> {
         self.at.iter(&self.spaces[space as usize]).map(entry)
+    }
+}
+
+impl Space {
+    /// Where a topic's messages are.
+    pub(super) fn log(topic: TopicId) -> Self {
+        if is_volatile(topic) { Self::VolatileLog } else { Self::Log }
+    }
+
+    /// Where their index is.
+    pub(super) fn index(topic: TopicId) -> Self {
+        if is_volatile(topic) { Self::VolatileIndex } else { Self::Index }
+    }
+
+    /// Which of the maps in memory it is; `None` for one on disk.
+    fn in_memory(self) -> Option<usize> {
+        (self as usize).checked_sub(SPACES.len())
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) enum Effect {
     Faded(TopicId, u64),
     /// It keeps nothing and is no more.
     Gone(TopicId),
+    /// Other topics are volatile from now on.
+    OtherFilters,
 }
 
 /// Numbers that hold after a round.
@@ -187,6 +189,7 @@ impl View {
                 let Some(slot) = self.by_id.remove(&id) else { return };
                 self.topics.remove(slot);
             }
+            Effect::OtherFilters => self.topics.tree.forget_nameless(),
         }
     }
 

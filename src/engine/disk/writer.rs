@@ -23,6 +23,8 @@ pub(super) struct Writer {
     pub(super) inbox: Arc<Inbox>,
     pub(super) book: Book,
     pub(super) mark: Mark,
+    /// The newest place that the disk knows of.
+    pub(super) committed: u64,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: Clock,
     pub(super) sync: Sync,
@@ -81,9 +83,20 @@ impl Writer {
             self.take(waiting);
             self.round();
             if is_closed && self.chores.requests.is_empty() {
+                self.close();
                 self.sync_late(true);
                 return;
             }
+        }
+    }
+
+    /// The last thing that is written.
+    fn close(&mut self) {
+        let changes = self.book.close();
+        if self.ground.failure().is_none()
+            && let Err(error) = self.commit(changes)
+        {
+            self.ground.fail(&error);
         }
     }
 
@@ -220,29 +233,32 @@ impl Writer {
 
     fn append(&mut self, publish: Publish) -> Stored<Result<Accepted, Error>> {
         // Who asks again for what is in the log already needs no room.
-        if self.ground.is_crowded() && !self.book.is_repeated(&publish) {
+        let needs_room =
+            || !self.book.is_volatile(&publish.draft.topic) && !self.book.is_repeated(&publish);
+        if self.ground.is_crowded() && needs_room() {
             return Ok(Err(unavailable("the disk is nearly full".into(), false)));
         }
         self.book.append(publish)
     }
 
     fn compact(&mut self, draft: Draft, upto: Sequence) -> Stored<Result<Accepted, Error>> {
-        if self.ground.is_crowded() {
+        if self.ground.is_crowded() && !self.book.is_volatile(&draft.topic) {
             return Ok(Err(unavailable("the disk is nearly full".into(), false)));
         }
         self.book.compact(draft, upto.0, &self.ground.view)
     }
 
     fn commit(&mut self, changes: Changes) -> Stored<()> {
-        if changes.is_empty() {
-            return Ok(());
+        if !changes.are_for_disk() {
+            return self.ground.store.commit(changes, false);
         }
         let is_synced = self.sync == Sync::Always;
         let began = Instant::now();
         self.ground.store.commit(changes, is_synced)?;
         self.ground.commits.observe(began.elapsed(), 1);
+        self.committed = self.book.head();
         if is_synced {
-            self.mark.note(self.book.head());
+            self.mark.note(self.committed);
         } else {
             self.chores.unsynced.get_or_insert_with(Instant::now);
         }
@@ -262,7 +278,7 @@ impl Writer {
         }
         match self.ground.store.sync() {
             Ok(()) => {
-                self.mark.note(self.book.head());
+                self.mark.note(self.committed);
                 self.chores.unsynced = None;
             }
             Err(error) => drop(self.ground.fail(&error)),

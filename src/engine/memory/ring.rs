@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn keys_are_forgotten_with_their_messages() {
         let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
-        let terms = Terms { keep: Keep::EVERYTHING, conflate: true };
+        let terms = Terms { keep: Keep::EVERYTHING, conflate: true, durable: true };
         let slot = topics.insert(&topic, 0, |topic, leaf| Ring::new(topic, leaf, terms));
         let ring = &mut topics[slot];
         for number in 1..=100 {
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn keys_are_noted_in_steps_while_messages_come_and_go() {
         let (topic, mut topics) = (Topic::parse("a").unwrap(), Topics::new());
-        let terms = Terms { keep: Keep::EVERYTHING, conflate: false };
+        let terms = Terms { keep: Keep::EVERYTHING, conflate: false, durable: true };
         let slot = topics.insert(&topic, 0, |topic, leaf| Ring::new(topic, leaf, terms));
         let ring = &mut topics[slot];
         (1..=40).for_each(|number| ring.push(message(number, number % 7)));

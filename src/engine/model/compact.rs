@@ -5,6 +5,7 @@ use super::steps::Guess;
 use super::{Pair, now};
 use crate::engine::Error;
 use crate::message::cursor::Sequence;
+use crate::message::filter::{Filter, Filters};
 use crate::message::json::Json;
 use crate::message::topic::Topic;
 use crate::message::{Draft, Message, Place, Receipt};
@@ -23,6 +24,7 @@ impl Pair {
         let draft = Draft { topic: topic.clone(), payload, key: None, headers: None };
         let result = now(self.engine.compact(draft.clone(), Sequence(upto)));
         let is_of_topic = |entry: &&Entry| entry.sequence == upto && entry.topic == *topic;
+        let doubtful = self.naive.doubtful(&Filters::from(Filter::from(topic)));
         let was_there = self.naive.entries.iter().any(|entry| is_of_topic(&entry));
         if let Some(snapshot) = self.naive.snapshot(topic).filter(|&snapshot| upto <= snapshot) {
             let (snapshot, last) = (self.cursor(snapshot), self.cursor(kept[0]));
@@ -38,7 +40,7 @@ impl Pair {
             self.naive.compact(upto, cost);
             let topic = topic.clone();
             assert_eq!(result, Ok(Receipt { topic, cursor, published_at, duplicate: false }));
-        } else if upto > self.naive.loss(topic).0.max(self.naive.floor) && !was_there {
+        } else if upto > self.naive.loss(topic).0.max(doubtful) && !was_there {
             assert_eq!(result, Err(Error::NotOfTopic));
         } else {
             let is_expired = matches!(result, Err(Error::Expired { earliest: Some(_) }));

@@ -1,5 +1,7 @@
 //! The engine once more, as plain as can be: a list of all messages ever, each with its fate.
 
+mod restart;
+
 use std::collections::BTreeSet;
 
 use super::steps::TOPICS;
@@ -38,6 +40,10 @@ struct Use {
     id: String,
     sequence: u64,
     at: Timestamp,
+    /// Where it is remembered.
+    is_durable: bool,
+    /// The topic has begun anew since.
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +57,9 @@ pub(super) struct Naive {
     now: Timestamp,
     uses: Vec<Use>,
     remembered: Vec<(Topic, u64)>,
+    newest_volatile: u64,
+    /// A restart took volatile messages up to here.
+    pub(super) nameless: u64,
 }
 
 /// What a reader is to get.
@@ -71,6 +80,8 @@ impl Naive {
             now: Timestamp::from_micros(i64::MIN),
             uses: Vec::new(),
             remembered: Vec::new(),
+            newest_volatile: 0,
+            nameless: 0,
         }
     }
 
@@ -93,6 +104,7 @@ impl Naive {
         let used = |used: &&Use| {
             used.topic == *topic
                 && used.id == id
+                && !used.is_over
                 && later(used.at, self.bounds.idempotency_window) > now
         };
         self.uses.iter().find(used).map(|used| used.sequence)
@@ -104,9 +116,13 @@ impl Naive {
             Some((_, last)) => entry.previous = Some(std::mem::replace(last, sequence)),
             None => self.remembered.push((topic.clone(), sequence)),
         }
+        let is_durable = self.retention.terms(&topic).durable;
+        if !is_durable {
+            self.newest_volatile = sequence;
+        }
         if let Some(id) = id {
-            let id = id.to_owned();
-            self.uses.push(Use { topic: topic.clone(), id, sequence, at: now });
+            let (topic, id) = (topic.clone(), id.to_owned());
+            self.uses.push(Use { topic, id, sequence, at: now, is_durable, is_over: false });
             let over = self.uses.len().saturating_sub(self.bounds.idempotency_ids_max);
             self.uses.drain(..over);
         }
@@ -116,7 +132,16 @@ impl Naive {
     }
 
     pub(super) fn set_retention(&mut self, retention: Retention, now: Timestamp) {
-        self.retention = retention;
+        let before = std::mem::replace(&mut self.retention, retention);
+        if before.volatile() != self.retention.volatile() {
+            self.floor = self.floor.max(self.newest_volatile);
+            self.nameless = 0;
+        }
+        for topic in TOPICS.map(|name| Topic::parse(name).unwrap()) {
+            if before.terms(&topic).durable != self.retention.terms(&topic).durable {
+                self.begin_anew(&topic);
+            }
+        }
         let topics: BTreeSet<Topic> = self.kept().map(|entry| entry.topic.clone()).collect();
         for topic in &topics {
             self.trim(topic, now);
@@ -138,15 +163,26 @@ impl Naive {
     }
 
     fn trim_all(&mut self) {
-        while self.bytes() > self.bounds.memory_bytes {
+        while self.over().is_some() {
             // A snapshot may be past its age once it is alone.
             self.expire(self.now);
-            if self.bytes() <= self.bounds.memory_bytes {
-                break;
+            if let Some(topic) = self.over() {
+                self.forget_next(&topic);
             }
-            let topic = self.kept().next().unwrap().topic.clone();
-            self.forget_next(&topic);
         }
+    }
+
+    /// The topic whose oldest message has to go by the bounds.
+    fn over(&self) -> Option<Topic> {
+        let volatile = || self.kept().filter(|entry| !self.retention.terms(&entry.topic).durable);
+        let next = if self.bytes() > self.bounds.memory_bytes {
+            self.kept().next()
+        } else if volatile().map(|entry| entry.cost).sum::<u64>() > self.bounds.volatile_bytes {
+            volatile().next()
+        } else {
+            None
+        };
+        next.map(|entry| entry.topic.clone())
     }
 
     /// What follows a snapshot, or else all of a topic.
@@ -287,7 +323,7 @@ impl Naive {
         self.uses.retain(|used| later(used.at, window) > now);
         let remembered = std::mem::take(&mut self.remembered);
         for (topic, last) in remembered {
-            let is_used = self.uses.iter().any(|used| used.topic == topic);
+            let is_used = self.uses.iter().any(|used| used.topic == topic && !used.is_over);
             if is_used || self.kept_of(&topic).next().is_some() {
                 self.remembered.push((topic, last));
             } else {

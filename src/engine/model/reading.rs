@@ -55,6 +55,8 @@ impl Pair {
         let older = |entry: &&Entry| entry.at < time;
         let exact = self.naive.entries.iter().filter(older).count() as u64;
         let kept = self.naive.kept().rfind(older).map_or(0, |entry| entry.sequence);
+        // Where a killed process was, nothing tells of the times of what was lost.
+        let exact = exact.max(self.naive.nameless);
         assert!(kept <= place && place <= exact, "{kept} {place} {exact}");
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::engine::retention::{Keep, Retention, Rule};
+use crate::engine::retention::{Keep, Retention, Rule, Terms};
 use crate::message::filter::{Filter, Filters};
 use crate::message::topic::Topic;
 
@@ -20,6 +20,8 @@ pub(super) enum Step {
     Sweep,
     /// Where the log outlives its process: another one goes on with it.
     Restart,
+    /// The same after a process that was killed.
+    Crash,
     /// Totals are compared, which also takes away what is past its age.
     Totals,
     Purge(usize),
@@ -108,6 +110,7 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         3 => (0..40_u16).prop_map(Step::Pass),
         2 => Just(Step::Sweep),
         1 => Just(Step::Restart),
+        1 => Just(Step::Crash),
         2 => Just(Step::Totals),
         2 => (0..TOPICS.len()).prop_map(Step::Purge),
         1 => (0..RULES).prop_map(Step::Rules),
@@ -141,6 +144,7 @@ pub(super) fn retention(number: usize) -> Retention {
         filter: Filter::parse(filter).unwrap(),
         keep: Keep { last, age: age_ms.map(Duration::from_millis), bytes },
         conflate,
+        durable: true,
     };
     let first = || {
         vec![
@@ -171,6 +175,23 @@ pub(super) fn retention(number: usize) -> Retention {
         _ => (other(), little),
     };
     Retention { rules, default }
+}
+
+/// The same, but some topics are volatile.
+pub(super) fn mixed(number: usize) -> Retention {
+    let Retention { rules, default } = retention(number);
+    let volatile: &[&str] = match number {
+        0 | 1 => &["count", "q.a", "q.c.old", "deep.a.x"],
+        2 => &[],
+        _ => &["age", "q.a"],
+    };
+    let all = Retention { rules: rules.clone(), default };
+    let own = volatile.iter().map(|name| {
+        let topic = Topic::parse(name).unwrap();
+        let Terms { keep, conflate, .. } = all.terms(&topic);
+        Rule { filter: Filter::from(&topic), keep, conflate, durable: false }
+    });
+    Retention { rules: own.chain(rules).collect(), default }
 }
 
 pub(super) fn topic(index: usize) -> Topic {

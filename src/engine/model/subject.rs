@@ -1,13 +1,15 @@
 //! The engines that are set beside the naive one.
 
+use std::fs;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tempfile::TempDir;
 
 use super::now;
-use super::steps::{filters, retention};
+use super::steps::{filters, mixed, retention};
 use crate::engine::disk::{self, Disk};
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::Retention;
@@ -21,6 +23,15 @@ use crate::message::topic::Topic;
 pub(super) enum Kind {
     Memory,
     Disk,
+    /// The disk, where some topics are not for it.
+    Mixed,
+}
+
+impl Kind {
+    /// Some rules of what is kept.
+    pub(super) fn rules(self, number: usize) -> Retention {
+        if self == Self::Mixed { mixed(number) } else { retention(number) }
+    }
 }
 
 /// The engine, and what it takes to make it once more.
@@ -57,7 +68,7 @@ impl Subject {
                 memory.look(looks.0, looks.1);
                 Made::Memory(memory)
             }
-            Kind::Disk => Made::Disk(subject.open(retention(0), bounds)),
+            Kind::Disk | Kind::Mixed => Made::Disk(subject.open(kind.rules(0), bounds)),
         };
         // A start begins with a sweep.
         subject.settle();
@@ -95,9 +106,16 @@ impl Subject {
     }
 
     /// Stops the engine and starts another one over what it kept; false where nothing is kept.
-    pub(super) fn restart(&mut self, retention: Retention, bounds: Bounds) -> bool {
+    pub(super) fn restart(&mut self, retention: Retention, bounds: Bounds, kill: bool) -> bool {
         if !matches!(self.engine, Made::Disk(_)) {
             return false;
+        }
+        if kill {
+            // What the operating system has by now; a clean end would add to it.
+            let left = tempfile::tempdir().unwrap();
+            copy(self.folder.path(), left.path());
+            self.engine = Made::Stopped;
+            self.folder = left;
         }
         self.engine = Made::Stopped;
         self.engine = Made::Disk(self.open(retention, bounds));
@@ -114,6 +132,19 @@ impl Subject {
                 disk.is_blank()
             }
             Made::Stopped => true,
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }

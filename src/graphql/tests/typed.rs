@@ -313,11 +313,13 @@ fn what_a_type_does_not_say_of_its_topics_the_configuration_says() {
         filter: Filter::parse(filter).unwrap(),
         keep: keep(last),
         conflate,
+        durable: true,
     };
     let mut model = model();
-    let [quote, room, ..] = model.topics.as_mut_slice() else { panic!("topics") };
+    let [quote, room, .., beat] = model.topics.as_mut_slice() else { panic!("topics") };
     quote.keep = Some(keep(1));
     room.overflow = Overflow::Conflate;
+    beat.durable = false;
     let typed = Definition::new(&model).unwrap().typed;
     let general =
         [rule("rooms.a.>", 2, false), rule("quotes.>", 3, false), rule("*.b.>", 4, false)];
@@ -326,7 +328,7 @@ fn what_a_type_does_not_say_of_its_topics_the_configuration_says() {
         rule("rooms.a.*.now", 2, true),
         rule("rooms.b.*.now", 4, true),
         rule("rooms.*.*.now", 5, true),
-        rule("beat", 5, false),
+        Rule { durable: false, ..rule("beat", 5, false) },
     ];
     assert_eq!(typed.retention(&general, keep(5)), expected);
 }

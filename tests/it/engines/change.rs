@@ -15,9 +15,10 @@ const START: ReadFrom = ReadFrom::After(Sequence::ZERO);
 fn set_rules(subject: &Subject, rules: &[(&str, Keep, bool)], default: Keep) {
     let rule = |&(filter, keep, conflate): &(&str, Keep, bool)| {
         let filter = Filter::parse(filter).unwrap();
-        Rule { filter, keep, conflate }
+        Rule { filter, keep, conflate, durable: true }
     };
-    subject.engine.set_retention(Retention { rules: rules.iter().map(rule).collect(), default });
+    let rules = Retention { rules: rules.iter().map(rule).collect(), default };
+    subject.set_rules(rules);
     subject.sweep();
 }
 
@@ -90,6 +91,7 @@ pub(super) fn other_bounds_hold_for_all_topics_together(subject: &Subject) {
     let cost = subject.engine.kept_bytes() / 22;
     let bounds = |memory_bytes, idempotency_window| Bounds {
         memory_bytes,
+        volatile_bytes: memory_bytes,
         idempotency_window,
         idempotency_ids_max: 1000,
     };

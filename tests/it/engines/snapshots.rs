@@ -10,7 +10,7 @@ use tidings::engine::{Bounds, Engine, Error, IfLast, Publish, ReadFrom};
 use tidings::message::Message;
 use tidings::message::cursor::Sequence;
 
-use super::{ALL, SHORT, Subject, draft, filters, limit, payloads, plain, topic, wait};
+use super::{ALL, BOUNDS, SHORT, Subject, draft, filters, limit, payloads, plain, topic, wait};
 
 const START: ReadFrom = ReadFrom::After(Sequence::ZERO);
 
@@ -153,10 +153,10 @@ pub(super) fn a_snapshot_alone_is_kept_as_long_as_its_message(subject: &Subject)
     let newest = *subject.fill("a", 4..6).last().unwrap();
     subject.compact("a", 100, newest).unwrap();
     let rules = |default| Retention { rules: Vec::new(), default };
-    subject.engine.set_retention(rules(Keep { bytes: Some(1), ..Keep::EVERYTHING }));
+    subject.set_rules(rules(Keep { bytes: Some(1), ..Keep::EVERYTHING }));
     subject.sweep();
     assert_eq!(subject.everything(&["a"]), [100]);
-    subject.engine.set_retention(rules(last(0)));
+    subject.set_rules(rules(last(0)));
     subject.sweep();
     assert!(subject.engine.topic(&topic("a")).is_none());
 }
@@ -170,7 +170,7 @@ pub(super) fn a_snapshot_outlives_its_age_only_for_what_follows_it(subject: &Sub
     subject.sweep();
     assert_eq!(subject.everything(&["short.a"]), [100, 1]);
     let default = Keep { age: Some(SHORT), bytes: Some(1), ..Keep::EVERYTHING };
-    subject.engine.set_retention(Retention { rules: Vec::new(), default });
+    subject.set_rules(Retention { rules: Vec::new(), default });
     subject.sweep();
     assert!(subject.engine.topic(&topic("short.a")).is_none());
     assert_eq!(subject.engine.kept_bytes(), 0);
@@ -183,7 +183,7 @@ pub(super) fn bounds_of_all_topics_hold_with_snapshots(subject: &Subject) {
         subject.fill(name, 10..20);
     }
     let most = subject.engine.kept_bytes() / 2;
-    let bounds = Bounds { memory_bytes: most, idempotency_window: SHORT, idempotency_ids_max: 10 };
+    let bounds = Bounds { memory_bytes: most, idempotency_window: SHORT, ..BOUNDS };
     subject.engine.set_bounds(bounds);
     subject.sweep();
     assert!(subject.engine.kept_bytes() <= most);

@@ -2,9 +2,7 @@
 
 use parking_lot::Mutex;
 
-use super::super::record::{
-    Logged, Remains, Standing, Stub, TopicId, encode_message, index_key, key,
-};
+use super::super::record::{Logged, Remains, Standing, Stub, TopicId, key};
 use super::super::store::Space;
 use super::super::view::{Effect, View};
 use super::{Accepted, Book, StoreError, Stored};
@@ -26,7 +24,7 @@ impl Book {
         upto: u64,
         view: &Mutex<View>,
     ) -> Stored<Result<Accepted, Error>> {
-        let Some(topic) = self.names.get(&draft.topic).copied() else {
+        let Some(topic) = self.known(&draft.topic) else {
             return Ok(Err(self.missing(&draft.topic, upto, view)));
         };
         while self.shelf(topic).is_expired(self.log.now) {
@@ -37,7 +35,7 @@ impl Book {
             && upto <= standing.sequence
         {
             let snapshot = self.cursor(standing.sequence);
-            if upto == standing.sequence && self.is_made_of(standing, &draft)? {
+            if upto == standing.sequence && self.is_made_of(topic, standing, &draft)? {
                 let published_at = standing.published_at;
                 let topic = draft.topic;
                 let receipt = Receipt { topic, cursor: snapshot, published_at, duplicate: true };
@@ -82,9 +80,8 @@ impl Book {
         }
         self.know_oldest(topic)?;
         self.know_first(topic, before);
-        self.bytes += stub.cost;
-        self.bytes =
-            self.bytes.saturating_sub(bytes + standing.map_or(0, |standing| standing.cost));
+        self.stock.add(topic, stub.cost);
+        self.stock.take(topic, bytes + standing.map_or(0, |standing| standing.cost));
         if let Some(standing) = standing {
             self.clear_one(topic, standing.sequence);
         }
@@ -95,8 +92,7 @@ impl Book {
                 self.clear_one(topic, covered);
             }
         }
-        self.round.changes.put(Space::Log, key(sequence), encode_message(snapshot, topic));
-        self.round.changes.put(Space::Index, index_key(topic, sequence), stub.encode());
+        self.put(snapshot, topic, &stub);
         // Messages go in their order: as this one was there, none after it has been lost.
         self.lose(topic, sequence);
         self.round.effects.push(Effect::Lost(topic, sequence));
@@ -114,10 +110,10 @@ impl Book {
         Ok(self.stubs(topic, (sequence, sequence), 1)?.remove(&sequence))
     }
 
-    fn is_made_of(&self, standing: Standing, draft: &Draft) -> Stored<bool> {
-        let place = key(standing.sequence);
-        let stored = self.store.snapshot().get(Space::Log, &place)?;
-        let mut changed = self.round.changes.between(Space::Log, place.clone(), place);
+    fn is_made_of(&self, topic: TopicId, standing: Standing, draft: &Draft) -> Stored<bool> {
+        let (log, place) = (Space::log(topic), key(standing.sequence));
+        let stored = self.store.snapshot().get(log, &place)?;
+        let mut changed = self.round.changes.between(log, place.clone(), place);
         let bytes = changed.next().map_or(stored.as_deref(), |(_, bytes)| bytes);
         let gone = || StoreError(format!("the snapshot of {} is not in the log", draft.topic));
         let logged = Logged::decode(bytes.ok_or_else(gone)?)?;

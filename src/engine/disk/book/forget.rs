@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::super::record::{Remains, Stub, TopicId, index_key, key, number};
 use super::super::store::Space;
 use super::super::view::{Effect, replaced_max};
+use super::super::volatile::is_volatile;
 use super::shelf::FRONT_MAX;
 use super::{Book, Stored};
 use crate::message::topic::Topic;
@@ -38,9 +39,7 @@ impl Book {
     /// Forgets what is over the limit of all topics; false when the budget, in messages, did not
     /// suffice.
     pub(super) fn trim_all(&mut self, budget: &mut usize) -> Stored<bool> {
-        while self.bytes > self.bounds.memory_bytes
-            && let Some(&(_, topic)) = self.firsts.first()
-        {
+        while let Some(topic) = self.stock.over(self.bounds) {
             if *budget == 0 {
                 return Ok(false);
             }
@@ -61,7 +60,7 @@ impl Book {
         let shelf = self.shelf_mut(topic);
         let before = shelf.first();
         let Some((sequence, cost, is_replaced)) = shelf.pop() else { return Ok(()) };
-        self.bytes = self.bytes.saturating_sub(cost);
+        self.stock.take(topic, cost);
         self.round.touched.insert(topic);
         self.clear_one(topic, sequence);
         self.know_oldest(topic)?;
@@ -89,8 +88,7 @@ impl Book {
         }
         let first = shelf.first();
         if first != before {
-            before.map(|before| self.firsts.remove(&(before, topic)));
-            self.firsts.extend(first.map(|first| (first, topic)));
+            self.stock.begin_with(topic, before, first);
         }
     }
 
@@ -130,14 +128,15 @@ impl Book {
         (from, upto): (u64, u64),
         most: usize,
     ) -> Stored<BTreeMap<u64, Stub>> {
+        let index = Space::index(topic);
         let (from, upto) = (index_key(topic, from), index_key(topic, upto));
         let mut found = BTreeMap::new();
-        for entry in self.store.snapshot().between(Space::Index, &from, &upto).take(most) {
+        for entry in self.store.snapshot().between(index, &from, &upto).take(most) {
             let (key, value) = entry?;
             let stub = Stub::decode(&key, &value)?;
             found.insert(stub.sequence, stub);
         }
-        for (key, value) in self.round.changes.between(Space::Index, from, upto) {
+        for (key, value) in self.round.changes.between(index, from, upto) {
             let Some(value) = value else {
                 found.remove(&number(key)?);
                 continue;
@@ -159,7 +158,7 @@ impl Book {
         let gone: Vec<u64> = shelf.replaced.drain(..count).collect();
         for replaced in gone {
             self.replaced.remove(&replaced);
-            self.round.changes.remove(Space::Replaced, key(replaced));
+            self.erase(topic, Space::Replaced, replaced);
         }
         self.round.touched.insert(topic);
     }
@@ -168,7 +167,9 @@ impl Book {
         let (most, _) = replaced_max(self.bounds);
         self.shelf_mut(topic).replaced.push_back(sequence);
         self.replaced.insert(sequence, topic);
-        self.round.changes.put(Space::Replaced, key(sequence), topic.to_be_bytes().to_vec());
+        if !is_volatile(topic) {
+            self.round.changes.put(Space::Replaced, key(sequence), topic.to_be_bytes().to_vec());
+        }
         self.round.effects.push(Effect::Replaced(topic, sequence));
         while self.shelf(topic).replaced.len() as u64 > most {
             self.fade(topic);
@@ -229,7 +230,7 @@ impl Book {
     pub(in crate::engine::disk) fn expire_ids(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
             let Some(entry) = self.ids.pop(self.log.now) else { return true };
-            self.round.changes.remove(Space::Ids, key(entry.used.cursor.sequence.0));
+            self.erase(entry.topic, Space::Ids, entry.used.cursor.sequence.0);
             let Some(shelf) = self.shelves.get_mut(&entry.topic) else { continue };
             // An id that was used again after its window has another publish.
             if shelf.ids.get(&entry.id).is_some_and(|used| used.cursor == entry.used.cursor) {
@@ -244,22 +245,34 @@ impl Book {
     pub(in crate::engine::disk) fn drop_idle(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
             let Some(topic) = self.emptied.pop() else { return true };
-            let shelf = self.shelf_mut(topic);
+            let Some(shelf) = self.shelves.get_mut(&topic) else { continue };
             shelf.is_listed = false;
-            if !shelf.is_idle() {
-                continue;
-            }
-            if let Some(shelf) = self.shelves.remove(&topic) {
-                shelf.due.map(|time| self.due.remove(&(time, topic)));
-                self.log.floor = self.log.floor.max(shelf.lost);
-                self.names.remove(&shelf.topic);
-                self.round.touched.remove(&topic);
-                self.round.changes.remove(Space::Topics, key(topic));
-                self.round.effects.push(Effect::Span(topic, None, false));
-                self.round.effects.push(Effect::Gone(topic));
+            if shelf.is_idle() {
+                self.drop_topic(topic);
             }
         }
         false
+    }
+
+    /// Remembers nothing of a topic that keeps nothing.
+    pub(super) fn drop_topic(&mut self, topic: TopicId) {
+        let Some(shelf) = self.shelves.remove(&topic) else { return };
+        shelf.due.map(|time| self.due.remove(&(time, topic)));
+        if !is_volatile(topic) {
+            self.log.floor = self.log.floor.max(shelf.lost);
+        }
+        self.names.remove(&shelf.topic);
+        self.round.touched.remove(&topic);
+        self.erase(topic, Space::Topics, topic);
+        self.round.effects.push(Effect::Span(topic, None, false));
+        self.round.effects.push(Effect::Gone(topic));
+    }
+
+    /// Takes away what the disk has of a topic, which is nothing of a volatile one.
+    fn erase(&mut self, topic: TopicId, space: Space, number: u64) {
+        if !is_volatile(topic) {
+            self.round.changes.remove(space, key(number));
+        }
     }
 
     pub(super) fn list_if_idle(&mut self, topic: TopicId) {
@@ -272,13 +285,17 @@ impl Book {
 
     /// Forgets all messages of a topic at once, however many; says how many.
     pub(in crate::engine::disk) fn purge(&mut self, topic: &Topic) -> u64 {
-        let Some(&topic) = self.names.get(topic) else { return 0 };
+        self.names.get(topic).copied().map_or(0, |topic| self.forget_all(topic))
+    }
+
+    /// The same.
+    pub(super) fn forget_all(&mut self, topic: TopicId) -> u64 {
         let shelf = self.shelf_mut(topic);
         let Some(span) = shelf.shown() else { return 0 };
         (shelf.standing, shelf.span, shelf.newest) = (None, None, None);
         shelf.front.clear();
-        self.firsts.remove(&(span.first, topic));
-        self.bytes = self.bytes.saturating_sub(span.bytes);
+        self.stock.begin_with(topic, Some(span.first), None);
+        self.stock.take(topic, span.bytes);
         self.round.remains.push(Remains { topic, from: span.first, upto: span.last });
         self.lose(topic, span.last);
         self.round.effects.push(Effect::Lost(topic, span.last));
@@ -294,7 +311,7 @@ impl Book {
                 return Ok(false);
             }
             let Remains { topic, from, upto } = remains;
-            self.round.is_cleared = true;
+            self.round.is_cleared |= !is_volatile(topic);
             let mut next = None;
             if from == upto {
                 budget -= 1;
@@ -302,7 +319,7 @@ impl Book {
             } else {
                 let (first, last) = (index_key(topic, from), index_key(topic, upto));
                 let snapshot = self.store.snapshot();
-                for entry in snapshot.between(Space::Index, &first, &last) {
+                for entry in snapshot.between(Space::index(topic), &first, &last) {
                     let sequence = number(&entry?.0)?;
                     if budget == 0 {
                         next = Some(sequence);
@@ -326,7 +343,7 @@ impl Book {
     }
 
     pub(super) fn clear_one(&mut self, topic: TopicId, sequence: u64) {
-        self.round.changes.remove(Space::Log, key(sequence));
-        self.round.changes.remove(Space::Index, index_key(topic, sequence));
+        self.round.changes.remove(Space::log(topic), key(sequence));
+        self.round.changes.remove(Space::index(topic), index_key(topic, sequence));
     }
 }

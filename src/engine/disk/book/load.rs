@@ -8,7 +8,9 @@ use rustc_hash::FxHashMap;
 use super::super::record::{IdRecord, LogRecord, Remains, TopicId, TopicRecord, key, number};
 use super::super::store::{REMAINS, Shared, Snapshot, Space};
 use super::super::view::{Effect, View};
+use super::super::volatile::fingerprint;
 use super::shelf::Shelf;
+use super::stock::Stock;
 use super::{Book, Round, Stored};
 use crate::engine::Bounds;
 use crate::engine::ids::{Ids, Used};
@@ -29,13 +31,13 @@ impl Book {
             log,
             names: HashMap::new(),
             shelves: FxHashMap::default(),
-            firsts: BTreeSet::new(),
+            stock: Stock::default(),
             due: BTreeSet::new(),
             replaced: BTreeMap::new(),
             ids: Ids::new(bounds.idempotency_window, bounds.idempotency_ids_max),
             emptied: Vec::new(),
             following: Vec::new(),
-            bytes: 0,
+            newest_volatile: log.reserved.upto,
             retention,
             bounds,
             remains: VecDeque::new(),
@@ -78,15 +80,21 @@ impl Book {
             shelf.due = shelf.deadline();
             self.due.extend(shelf.due.map(|time| (time, id)));
             if let Some(span) = shelf.shown() {
-                self.firsts.insert((span.first, id));
-                self.bytes += span.bytes;
+                self.stock.begin_with(id, None, Some(span.first));
+                self.stock.add(id, span.bytes);
             }
             self.names.insert(topic, id);
             self.shelves.insert(id, shelf);
             // Rules may have changed since: topics follow when the log is in use.
             self.following.push(id);
         }
-        view.topics.tree.forget_before(self.log.floor);
+        let tree = &mut view.topics.tree;
+        tree.forget_before(self.log.floor);
+        let volatile = self.retention.volatile();
+        self.log.reserved.rules = fingerprint(volatile.as_ref());
+        if let Some(volatile) = volatile {
+            tree.lose_nameless(volatile, self.log.reserved.upto);
+        }
         Ok(())
     }
 

@@ -2,14 +2,25 @@
 //! publishers are let in between.
 
 use super::super::record::TopicId;
+use super::super::view::Effect;
+use super::super::volatile::{fingerprint, is_volatile};
 use super::{Book, Stored};
 use crate::engine::Bounds;
 use crate::engine::retention::Retention;
+use crate::message::topic::Topic;
 
 impl Book {
     /// For topics that come from now on; [`Self::follow`] brings the others under the rules.
     pub(in crate::engine::disk) fn set_retention(&mut self, retention: Retention) {
-        self.retention = retention;
+        let before = std::mem::replace(&mut self.retention, retention).volatile();
+        let volatile = self.retention.volatile();
+        self.log.reserved.rules = fingerprint(volatile.as_ref());
+        if before != volatile && self.newest_volatile > 0 {
+            // After a start nobody knows what those topics were called.
+            self.log.floor = self.log.floor.max(self.newest_volatile);
+            self.round.is_log_changed = true;
+            self.round.effects.push(Effect::OtherFilters);
+        }
         self.following = self.shelves.keys().copied().collect();
         let shelves = &self.shelves;
         let topic = |id: &TopicId| shelves.get(id).map(|shelf| &shelf.topic);
@@ -24,6 +35,7 @@ impl Book {
                 return Ok(false);
             }
             budget -= 1;
+            self.renew(topic);
             let Some(shelf) = self.shelves.get_mut(&topic) else {
                 self.following.pop();
                 continue;
@@ -39,6 +51,25 @@ impl Book {
             self.following.pop();
         }
         Ok(true)
+    }
+
+    /// The topic of this name, as the rules of now have it.
+    pub(super) fn known(&mut self, topic: &Topic) -> Option<TopicId> {
+        let known = self.names.get(topic).copied()?;
+        // What has come since other rules came must not be where they say that it must not be.
+        let is_renewed = !self.following.is_empty() && self.renew(known);
+        (!is_renewed).then_some(known)
+    }
+
+    /// A topic that is to be on disk from now on, or no more, begins anew; true if it is one.
+    fn renew(&mut self, topic: TopicId) -> bool {
+        let terms = self.shelves.get(&topic).map(|shelf| self.retention.terms(&shelf.topic));
+        let is_other = terms.is_some_and(|terms| terms.durable == is_volatile(topic));
+        if is_other {
+            self.forget_all(topic);
+            self.drop_topic(topic);
+        }
+        is_other
     }
 
     /// Puts the topic where it belongs in the timetable: another message may be the next to go.
