@@ -43,7 +43,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(default_value_if("market", "true", "50"))]
     topics_each: usize,
     /// Conflates: each topic at most so often a second for each subscriber, ending on its newest
-    /// message [default with --market: 5]
+    /// message; half of the messages are of a tenth of the topics [default with --market: 5]
     #[arg(long, value_name = "RATE", value_parser = positive_rate)]
     #[arg(default_value_if("market", "true", "5"))]
     max_per_second: Option<f64>,

@@ -82,9 +82,16 @@ impl Plan {
         Layout { subscribers, topics, topics_each }
     }
 
-    /// Messages go round the topics, and the publishers take turns at each.
+    /// Messages go round the topics, and the publishers take turns at each. Where some are left
+    /// out, every other message is of a tenth of the topics: of a few there is more than is wanted.
     pub(super) fn topic_of_message(&self, number: u64) -> usize {
-        position(number, self.topics)
+        match self.max_per_second {
+            None => position(number, self.topics),
+            Some(_) if number.is_multiple_of(2) => {
+                position(number / 2, self.topics.div_ceil(HOT)) * HOT
+            }
+            Some(_) => position(number / 2, self.topics),
+        }
     }
 
     pub(super) fn publisher_of_message(&self, number: u64) -> usize {
@@ -208,6 +215,9 @@ impl Plan {
     }
 }
 
+/// One topic in so many has more messages than the others, where some are left out.
+const HOT: usize = 10;
+
 /// Any key does: masking guards proxies from scripts, and there are neither.
 const MASK: [u8; 4] = [0x9e, 0x37, 0x79, 0xb9];
 
@@ -268,6 +278,17 @@ mod tests {
         let route = |number| (plan.topic_of_message(number), plan.publisher_of_message(number));
         assert_eq!((0..6).map(route).collect::<HashSet<_>>().len(), 6);
         assert_eq!(plan.due_nanos(2), Some(500_000_000));
+    }
+
+    #[test]
+    fn half_of_what_is_conflated_is_of_a_tenth_of_the_topics() {
+        let plan = Plan { topics: 20, max_per_second: Some(5.0), ..plan() };
+        let mut messages = vec![0; plan.topics];
+        (0..4000).for_each(|number| messages[plan.topic_of_message(number)] += 1);
+        let (hot, others) = (2000 / 2 + 2000 / 20, 2000 / 20);
+        for (topic, count) in messages.into_iter().enumerate() {
+            assert_eq!(count, if topic % HOT == 0 { hot } else { others }, "{topic}");
+        }
     }
 
     #[test]
