@@ -20,10 +20,10 @@ const KEYS_MAX: usize = 10_000;
 pub struct Conflater {
     interval: Option<Duration>,
     distinct: bool,
-    keys: FxHashMap<Box<str>, Key>,
+    keys: FxHashMap<Arc<str>, Key>,
     /// Keys by the time from which they may be sent again; entries of a key that has moved on
     /// since are skipped.
-    due: VecDeque<(Instant, Box<str>)>,
+    due: VecDeque<(Instant, Arc<str>)>,
     /// The messages that are held back.
     held: BTreeSet<Sequence>,
     /// The newest message that came.
@@ -83,7 +83,7 @@ impl Conflater {
                 replaced.is_some_and(|before| self.held.remove(&before.cursor.sequence));
             return Offer::Wait { conflated };
         }
-        self.occupy(name.into(), now + interval, now);
+        self.occupy(self.name(message), now + interval, now);
         Offer::Send
     }
 
@@ -136,13 +136,20 @@ impl Conflater {
         let hash = hasher.finish();
         let name = message.conflation_key();
         if !self.keys.contains_key(name) {
-            self.remember(name.into(), now);
+            self.remember(self.name(message), now);
         }
         let before = self.keys.get_mut(name).and_then(|key| key.sent.replace(hash));
         before == Some(hash)
     }
 
-    fn occupy(&mut self, name: Box<str>, free_from: Instant, now: Instant) {
+    /// The message's key to keep: no copy is made of a topic, nor of a key that is here already.
+    fn name(&self, message: &Message) -> Arc<str> {
+        let Some(name) = &message.key else { return message.topic.shared() };
+        let known = self.keys.get_key_value(&**name);
+        known.map_or_else(|| (&**name).into(), |(name, _)| name.clone())
+    }
+
+    fn occupy(&mut self, name: Arc<str>, free_from: Instant, now: Instant) {
         if !self.keys.contains_key(&name) {
             self.remember(name.clone(), now);
         }
@@ -157,7 +164,7 @@ impl Conflater {
         }
     }
 
-    fn remember(&mut self, name: Box<str>, now: Instant) {
+    fn remember(&mut self, name: Arc<str>, now: Instant) {
         if self.keys.len() >= KEYS_MAX {
             // A key that holds nothing back: no message is lost by forgetting it.
             let idle = self.keys.iter().find(|(_, key)| key.waiting.is_none());

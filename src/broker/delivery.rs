@@ -13,6 +13,7 @@ use super::misfits::Misfits;
 use super::topics::TopicState;
 use crate::message::Message;
 use crate::plan::Select;
+use crate::plan::condition::Probe;
 
 /// One accepted message on its way to the shards.
 #[derive(Debug)]
@@ -42,12 +43,19 @@ impl Event {
 
     /// Does the message fit its type where it has to, and does the condition hold? Its payload is
     /// checked and parsed once for all who ask.
-    pub fn passes(&self, select: &Select, misfits: &Misfits) -> bool {
+    /// `probe` begins as `None` and goes from one to the next.
+    pub fn passes<'a>(
+        &'a self,
+        select: &'a Select,
+        misfits: &Misfits,
+        probe: &mut Option<Probe<'a>>,
+    ) -> bool {
         if select.typed && !self.fits(misfits) {
             return false;
         }
+        let Some(condition) = &select.condition else { return true };
         let value = || self.value.get_or_init(|| self.message.payload.to_value());
-        select.condition.as_ref().is_none_or(|condition| condition.holds(value()))
+        condition.holds_in(probe.get_or_insert_with(|| Probe::new(value())))
     }
 
     /// By the type that the topic had when the message was dispatched: who joined after a change

@@ -21,8 +21,11 @@ pub struct Sieve {
     topics: Arc<Topics>,
     misfits: Arc<Misfits>,
     /// Parsed payloads: after an interruption many read the same messages at once.
-    trees: Arc<Cache<Sequence, Arc<Parsed>, ByBytes>>,
+    trees: Arc<Cache<TreeKey, Arc<Parsed>, ByBytes>>,
 }
+
+/// A message's place, and whether it is the snapshot which took that place.
+type TreeKey = (Sequence, bool);
 
 /// Bytes of parsed payloads that stay for the next who read them.
 const TREES_BYTES: u64 = 16 << 20;
@@ -52,7 +55,8 @@ impl Sieve {
             let tree = message.payload.to_value();
             Ok::<_, Infallible>(Arc::new(Parsed { bytes: bytes(&tree), tree }))
         };
-        match self.trees.get_or_insert_with(&message.cursor.sequence, parse) {
+        let key = (message.cursor.sequence, message.snapshot);
+        match self.trees.get_or_insert_with(&key, parse) {
             Ok(parsed) => parsed,
             Err(never) => match never {},
         }
@@ -82,8 +86,8 @@ struct Parsed {
 #[derive(Debug, Clone)]
 struct ByBytes;
 
-impl Weighter<Sequence, Arc<Parsed>> for ByBytes {
-    fn weight(&self, _: &Sequence, parsed: &Arc<Parsed>) -> u64 {
+impl Weighter<TreeKey, Arc<Parsed>> for ByBytes {
+    fn weight(&self, _: &TreeKey, parsed: &Arc<Parsed>) -> u64 {
         const ENTRY: u64 = 64;
         ENTRY + parsed.bytes
     }

@@ -160,6 +160,10 @@ impl Shard {
         connection.session.dialect().next_head(&id, &mut head);
         let serial = connection.next_operation;
         connection.next_operation = serial.wrapping_add(1);
+        if connection.operations.capacity() == 0 {
+            // Most have one for as long as they live; a slab would begin with room for four.
+            connection.operations.reserve_exact(1);
+        }
         let index = connection.operations.insert(Operation {
             id: id.clone(),
             head: head.into(),

@@ -18,11 +18,6 @@ pub(super) const WRITE_BYTES: usize = 64 << 10;
 /// A scratch buffer that one large result has grown beyond this is given back.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Rings that a shard keeps for outboxes that fill again.
-const RINGS_MAX: usize = 4096;
-/// A ring that grew beyond this many entries under load is given back.
-const RING_ENTRIES_MAX: usize = 256;
-
 /// How a flush ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Flushed {
@@ -81,11 +76,7 @@ impl Shard {
             }
             Flushed::All => {
                 connection.tell_room();
-                let ring = connection.outbox.give_ring();
-                let is_small = (1..=RING_ENTRIES_MAX).contains(&ring.capacity());
-                if is_small && state.rings.len() < RINGS_MAX {
-                    state.rings.push(ring);
-                }
+                state.rings.give(connection.outbox.give_ring());
                 self.written(state, key);
             }
         }

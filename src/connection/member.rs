@@ -1,13 +1,14 @@
 //! The members that a shard has of each feed, and the delivery of an event to them: the hot path.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::flush::WRITE_BYTES;
 use super::operation::{Member, Operation, Slot};
-use super::outbox::{Entry, Full, Limits, Shared};
+use super::outbox::{Full, Limits, Shared};
+use super::results::Results;
+use super::rings::Rings;
 use super::shard::Shard;
 use super::splice::frame_bytes;
 use super::state::{Connection, Key, State};
@@ -24,6 +25,34 @@ use crate::protocol::NEXT_TAIL;
 pub(super) struct Members {
     feed: Rc<Feed>,
     list: Vec<Place>,
+}
+
+/// The feeds that a shard has members of, by their numbers: those are used again, so that the
+/// table is as long as there were feeds at once.
+#[derive(Debug, Default)]
+pub(super) struct Feeds(Vec<Option<Members>>);
+
+impl Feeds {
+    fn get(&self, id: FeedId) -> Option<&Members> {
+        self.0.get(id.index())?.as_ref()
+    }
+
+    fn get_mut(&mut self, id: FeedId) -> Option<&mut Members> {
+        self.0.get_mut(id.index())?.as_mut()
+    }
+
+    fn get_or_insert(&mut self, id: FeedId, feed: &Rc<Feed>) -> &mut Members {
+        if self.0.len() <= id.index() {
+            self.0.resize_with(id.index() + 1, || None);
+        }
+        self.0[id.index()].get_or_insert_with(|| Members { feed: feed.clone(), list: Vec::new() })
+    }
+
+    fn remove(&mut self, id: FeedId) {
+        if let Some(place) = self.0.get_mut(id.index()) {
+            *place = None;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +79,7 @@ impl State {
         let Some(operation) = connection.and_then(|c| c.operation(slot)) else {
             return shard.broker.leave(id, shard.id);
         };
-        let new = || Members { feed: feed.clone(), list: Vec::new() };
-        let list = &mut self.feeds.entry(id).or_insert_with(new).list;
+        let list = &mut self.feeds.get_or_insert(id, feed).list;
         operation.member = Some(Member { feed: id, place: list.len() });
         operation.is_catching_up = false;
         list.push(Place { connection: key.index, operation: slot.index, from });
@@ -59,7 +87,7 @@ impl State {
 
     /// Takes a member away.
     pub(super) fn leave(&mut self, shard: &Shard, member: Member) {
-        let Some(members) = self.feeds.get_mut(&member.feed) else { return };
+        let Some(members) = self.feeds.get_mut(member.feed) else { return };
         if member.place < members.list.len() {
             members.list.swap_remove(member.place);
         }
@@ -70,7 +98,7 @@ impl State {
                 moved.place = member.place;
             }
         } else if members.list.is_empty() {
-            self.feeds.remove(&member.feed);
+            self.feeds.remove(member.feed);
         }
         shard.broker.leave(member.feed, shard.id);
     }
@@ -81,17 +109,15 @@ impl State {
         let now = event.accepted_at;
         let misfits = &shard.broker.counters().misfits;
         let (feeds, connections, mut push) = self.split(shard);
+        let mut probe = None;
         for id in &event.feeds {
-            let Some(members) = feeds.get(id) else { continue };
-            if !event.passes(&members.feed.select, misfits) {
+            let Some(members) = feeds.get(*id) else { continue };
+            if !event.passes(&members.feed.select, misfits, &mut probe) {
                 continue;
             }
-            let result = Rc::new(Shared {
-                encoded: shard.broker.encode(&members.feed, &event.message),
-                message: event.message.clone(),
-                overflow: event.topic.overflow,
-                position: None,
-            });
+            let (projection, message) = (&members.feed.projection, &event.message);
+            let encode = || shard.broker.encode(&members.feed, message);
+            let result = push.results.get(projection.id, message, event.topic.overflow, encode);
             for place in &members.list {
                 // Who leaves is taken off the list first, so the connection is always there.
                 if place.from < event.message.cursor.sequence
@@ -110,7 +136,8 @@ impl State {
 /// The parts of a shard's state that a push needs beside its connection.
 pub(super) struct Push<'a> {
     pub(super) shard: &'a Shard,
-    pub(super) rings: &'a mut Vec<VecDeque<Entry>>,
+    pub(super) rings: &'a mut Rings,
+    pub(super) results: &'a mut Results,
     pub(super) timers: &'a mut Timers,
     pub(super) dirty: &'a mut Vec<usize>,
     pub(super) slow: &'a mut Vec<usize>,
@@ -176,7 +203,7 @@ impl Push<'_> {
         let bytes = frame_bytes(deflated.unwrap_or_else(plain));
         let slot = Slot { index: operation_index, serial: *serial };
         if connection.outbox.has_no_ring()
-            && let Some(ring) = self.rings.pop()
+            && let Some(ring) = self.rings.take()
         {
             connection.outbox.take_ring(ring);
         }

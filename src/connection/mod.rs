@@ -21,6 +21,8 @@ mod operation;
 mod outbox;
 mod receive;
 pub mod registry;
+mod results;
+mod rings;
 mod shard;
 pub mod socket;
 mod splice;

@@ -97,7 +97,7 @@ impl Shard {
             entry,
             _permit: permit,
         };
-        let index = state.connections.insert(connection);
+        let index = state.connections.insert(Box::new(connection));
         let key = Key { index, serial };
         self.schedule(state, key);
         let counters = self.broker.counters();
@@ -107,25 +107,33 @@ impl Shard {
     }
 
     /// Reads until the connection is gone.
-    async fn read(self: Rc<Self>, key: Key, socket: Rc<Socket>, mut early: Vec<u8>) {
-        loop {
-            if self.must_wait(key) {
-                // Seldom, and large: boxed, so that those who wait for their sockets stay small.
-                Box::pin(self.may_take(key)).await;
-            }
-            if !early.is_empty() {
-                let Some(used) = self.received(key, &mut early) else { return };
-                early.drain(..used);
-                continue;
-            }
-            // Nothing else runs between the end of this wait and the use of what was read.
-            match socket.read(&self.read_scratch).await {
-                Ok(0) => return self.peer_ends(&mut self.state.borrow_mut(), key),
-                Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
-                Ok(count) => {
-                    let mut scratch = self.read_scratch.borrow_mut();
-                    let Some(used) = self.received(key, &mut scratch[..count]) else { return };
-                    early = scratch[used..count].to_vec();
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    fn read(
+        self: Rc<Self>,
+        key: Key,
+        socket: Rc<Socket>,
+        mut early: Vec<u8>,
+    ) -> impl Future<Output = ()> {
+        async move {
+            loop {
+                if self.must_wait(key) {
+                    // Seldom, and large: boxed, so that those who wait for sockets stay small.
+                    Box::pin(self.may_take(key)).await;
+                }
+                if !early.is_empty() {
+                    let Some(used) = self.received(key, &mut early) else { return };
+                    early.drain(..used);
+                    continue;
+                }
+                // Nothing else runs between the end of this wait and the use of what was read.
+                match socket.read(&self.read_scratch).await {
+                    Ok(0) => return self.peer_ends(&mut self.state.borrow_mut(), key),
+                    Err(_) => return self.lost(&mut self.state.borrow_mut(), key),
+                    Ok(count) => {
+                        let mut scratch = self.read_scratch.borrow_mut();
+                        let Some(used) = self.received(key, &mut scratch[..count]) else { return };
+                        early = scratch[used..count].to_vec();
+                    }
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! Everything that one shard owns: its connections, its members of feeds, its work lists.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,14 +11,15 @@ use tokio::sync::Notify;
 
 use super::answer::Lane;
 use super::compress::Compression;
-use super::member::{Members, Push};
+use super::member::{Feeds, Push};
 use super::operation::{Operation, Slot};
-use super::outbox::{Entry, Outbox};
+use super::outbox::Outbox;
 use super::registry::{self, Permit};
+use super::results::Results;
+use super::rings::Rings;
 use super::shard::Shard;
 use super::socket::Socket;
 use super::timer::Timers;
-use crate::broker::feed::FeedId;
 use crate::graphql::Caller;
 use crate::protocol::OperationId;
 use crate::protocol::session::Session;
@@ -35,12 +35,15 @@ pub(super) struct Key {
 /// The state of one shard.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) connections: Slab<Connection>,
-    pub(super) feeds: FxHashMap<FeedId, Members>,
+    /// Boxed: a table that doubles would hold as much again.
+    pub(super) connections: Slab<Box<Connection>>,
+    pub(super) feeds: Feeds,
     /// Connections that have something to write.
     pub(super) dirty: Vec<usize>,
     /// Rings of outboxes that are empty.
-    pub(super) rings: Vec<VecDeque<Entry>>,
+    pub(super) rings: Rings,
+    /// Results that several members may want.
+    pub(super) results: Results,
     pub(super) timers: Timers,
     /// Connections whose outbox overflowed while an event was delivered.
     pub(super) slow: Vec<usize>,
@@ -51,7 +54,7 @@ pub(super) struct State {
 }
 
 /// A shard's state in parts that can be borrowed side by side.
-type Parts<'a> = (&'a FxHashMap<FeedId, Members>, &'a mut Slab<Connection>, Push<'a>);
+type Parts<'a> = (&'a Feeds, &'a mut Slab<Box<Connection>>, Push<'a>);
 
 /// One connection.
 #[derive(Debug)]
@@ -111,7 +114,8 @@ pub(super) enum Phase {
 impl State {
     /// The connection, if it is still there.
     pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
-        self.connections.get_mut(key.index).filter(|connection| connection.serial == key.serial)
+        let connection = self.connections.get_mut(key.index)?;
+        (connection.serial == key.serial).then_some(&mut **connection)
     }
 
     /// The feeds, the connections, and what a push to one of them needs beside it.
@@ -119,6 +123,7 @@ impl State {
         let push = Push {
             shard,
             rings: &mut self.rings,
+            results: &mut self.results,
             timers: &mut self.timers,
             dirty: &mut self.dirty,
             slow: &mut self.slow,

@@ -153,10 +153,9 @@ impl Shard {
             if taken > 0 && !has_room {
                 break;
             }
-            let encoded = self.broker.encode(feed, message);
             let overflow = self.broker.overflow(&message.topic);
-            let shared =
-                Rc::new(Shared { encoded, message: message.clone(), overflow, position: None });
+            let encode = || self.broker.encode(feed, message);
+            let shared = state.results.get(feed.projection.id, message, overflow, encode);
             delivered += u64::from(self.offer_result(&mut state, key, slot, &shared, now));
             taken += 1;
         }

@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 
 use super::close::ABNORMAL;
 use super::operation::{Pace, Slot};
-use super::outbox::Shared;
 use super::shard::Shard;
 use super::state::{Connection, Key, Phase, State};
 use crate::protocol::close::CloseCode;
@@ -181,8 +180,9 @@ impl Shard {
             };
             let Some(message) = pace.conflater.release(now) else { break };
             let overflow = self.broker.overflow(&message.topic);
-            let encoded = self.broker.encode(&pace.feed, &message);
-            let shared = Rc::new(Shared { encoded, message, overflow, position: None });
+            let feed = pace.feed.clone();
+            let encode = || self.broker.encode(&feed, &message);
+            let shared = state.results.get(feed.projection.id, &message, overflow, encode);
             let sent = self.push_result(state, key, slot, &shared, now);
             self.broker.counters().count_delivered(u64::from(sent), now);
             self.close_slow(state);

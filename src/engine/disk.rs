@@ -9,6 +9,7 @@ mod boot;
 mod folder;
 mod ground;
 mod inbox;
+mod manifest;
 mod mark;
 mod read;
 mod readers;

@@ -25,17 +25,25 @@ impl Json {
         IgnoredAny::deserialize(&mut reader)
             .and_then(|_| reader.end())
             .map_err(|error| JsonError(error.to_string()))?;
-        let checked = Self::minify(text);
+        let (mut tight, mut from) = (String::new(), 0);
+        let depth = walk(text, |space| {
+            tight.push_str(&text[from..space]);
+            from = space + 1;
+        });
         // `IgnoredAny` skips without a limit of depth; the tree that conditions need has one.
-        checked.check_depth()?;
-        Ok(checked)
+        check_depth(depth)?;
+        if from == 0 {
+            return Ok(Self(text.into()));
+        }
+        tight.push_str(&text[from..]);
+        Ok(Self(tight.into()))
     }
 
     /// A text that is JSON without white space between its tokens by the way it was made, if it is
     /// not nested too deep: what is put into each other adds up.
     pub fn of_parts(text: String) -> Result<Self, JsonError> {
+        check_depth(walk(&text, |_| {}))?;
         let made = Self(text.into());
-        made.check_depth()?;
         debug_assert!(Self::parse(&made.0).is_ok_and(|json| json == made));
         Ok(made)
     }
@@ -65,49 +73,33 @@ impl Json {
             .or_else(|_| serde_json::from_str(&mend::mended(&self.0)))
             .unwrap_or_default()
     }
-
-    fn check_depth(&self) -> Result<(), JsonError> {
-        if depth(&self.0) > DEPTH_MAX {
-            return Err(JsonError(format!("nested more than {DEPTH_MAX} levels deep")));
-        }
-        Ok(())
-    }
-
-    fn minify(text: &str) -> Self {
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        if !text.as_bytes().iter().any(is_space) {
-            return Self(text.into());
-        }
-        let (mut in_string, mut escaped) = (false, false);
-        let kept = text.chars().filter(|&character| {
-            if in_string {
-                let ends = character == '"' && !escaped;
-                escaped = character == '\\' && !escaped;
-                in_string = !ends;
-                return true;
-            }
-            in_string = character == '"';
-            !matches!(character, ' ' | '\n' | '\r' | '\t')
-        });
-        Self(kept.collect::<String>().into())
-    }
 }
 
 /// `serde_json` parses trees of at most 127 levels.
 pub const DEPTH_MAX: usize = 127;
 
-fn depth(text: &str) -> usize {
+fn check_depth(depth: usize) -> Result<(), JsonError> {
+    if depth > DEPTH_MAX {
+        return Err(JsonError(format!("nested more than {DEPTH_MAX} levels deep")));
+    }
+    Ok(())
+}
+
+/// How deep a valid text is nested; `space` is told where white space is between tokens.
+fn walk(text: &str, mut space: impl FnMut(usize)) -> usize {
     let (mut deepest, mut level, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
-    for byte in text.bytes() {
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
+            b'\\' => escaped = true,
             b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
+            _ if in_string => {}
+            b'{' | b'[' => {
                 level += 1;
                 deepest = deepest.max(level);
             }
-            b'}' | b']' if !in_string => level = level.saturating_sub(1),
+            b'}' | b']' => level = level.saturating_sub(1),
+            b' ' | b'\n' | b'\r' | b'\t' => space(at),
             _ => {}
         }
     }

@@ -66,6 +66,11 @@ impl Topic {
         &self.0
     }
 
+    /// The text for somebody who keeps it, without a copy.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// The tokens between the dots.
     pub fn tokens(&self) -> std::str::Split<'_, char> {
         self.0.split('.')

@@ -87,19 +87,52 @@ impl Condition {
 
     /// Does it hold for this payload?
     pub fn holds(&self, payload: &Value) -> bool {
-        self.expression.holds(payload)
+        self.holds_in(&mut Probe::new(payload))
+    }
+
+    /// The same, where other conditions are asked about the same payload.
+    pub fn holds_in<'a>(&'a self, probe: &mut Probe<'a>) -> bool {
+        self.expression.holds(probe)
+    }
+}
+
+/// A payload that many conditions are asked about, and what the last pointer found in it: those
+/// of many subscriptions tend to test the same field.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    payload: &'a Value,
+    last: Option<(&'a Pointer, Option<&'a Value>)>,
+}
+
+impl<'a> Probe<'a> {
+    /// Nobody has asked yet.
+    pub fn new(payload: &'a Value) -> Self {
+        Self { payload, last: None }
+    }
+
+    fn find(&mut self, pointer: &'a Pointer) -> Option<&'a Value> {
+        match self.last {
+            Some((last, found)) if last == pointer => found,
+            _ => {
+                let found = pointer.find(self.payload);
+                self.last = Some((pointer, found));
+                found
+            }
+        }
     }
 }
 
 impl Expression {
-    fn holds(&self, value: &Value) -> bool {
+    fn holds<'a>(&'a self, probe: &mut Probe<'a>) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.holds(value)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(value)),
-            Self::Not(part) => !part.holds(value),
-            Self::Test(test) => test.comparison.holds(test.pointer.find(value)),
-            Self::Element(pointer, part) => match pointer.find(value) {
-                Some(Value::Array(items)) => items.iter().any(|item| part.holds(item)),
+            Self::All(parts) => parts.iter().all(|part| part.holds(probe)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(probe)),
+            Self::Not(part) => !part.holds(probe),
+            Self::Test(test) => test.comparison.holds(probe.find(&test.pointer)),
+            Self::Element(pointer, part) => match probe.find(pointer) {
+                Some(Value::Array(items)) => {
+                    items.iter().any(|item| part.holds(&mut Probe::new(item)))
+                }
                 _ => false,
             },
         }

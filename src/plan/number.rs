@@ -6,6 +6,9 @@ use serde_json::Number;
 
 /// Compares by value: `1` equals `1.0`, and no integer of 64 bits is rounded.
 pub fn compare(left: &Number, right: &Number) -> Ordering {
+    if let (Some(left), Some(right)) = (left.as_i64(), right.as_i64()) {
+        return left.cmp(&right);
+    }
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => left.cmp(&right),
         (Some(left), None) => integer_to_float(left, float(right)),

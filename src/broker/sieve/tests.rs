@@ -15,7 +15,7 @@ use crate::engine::Publish;
 use crate::engine::memory::{self, Memory};
 use crate::engine::retention::{Keep, Retention};
 use crate::message::Draft;
-use crate::message::cursor::Epoch;
+use crate::message::cursor::{Cursor, Epoch};
 use crate::message::filter::{Filter, Filters};
 use crate::message::json::Json;
 use crate::message::time::Timestamp;
@@ -129,7 +129,7 @@ fn live(broker: &Broker, selects: &[&Select], publish: impl FnOnce()) -> Vec<Vec
     broker.inbox(SHARD).take(&mut events);
     let misfits = &broker.counters().misfits;
     let seen = |select: &&Select| {
-        let passing = events.iter().filter(|event| event.passes(select, misfits));
+        let passing = events.iter().filter(|event| event.passes(select, misfits, &mut None));
         places(passing.map(|event| &event.message))
     };
     selects.iter().map(seen).collect()
@@ -211,11 +211,29 @@ fn many_who_read_the_same_messages_parse_them_once() {
     };
     assert_eq!(broker.sieve.trees.len(), 0);
     assert_eq!(replay(&broker, &test(1)), [2, 3, 4]);
-    let parsed = |place| broker.sieve.trees.get(&Sequence(place)).unwrap();
+    let parsed = |place| broker.sieve.trees.get(&(Sequence(place), false)).unwrap();
     let first: Vec<_> = (1..=4).map(parsed).collect();
     assert_eq!(history(&broker, &test(2), PageSize::First(9)), [1, 2, 4]);
     assert_eq!(last(&broker, &test(3)), [2, 3]);
     assert!(first.iter().zip(1..).all(|(first, place)| Arc::ptr_eq(first, &parsed(place))));
+}
+
+#[test]
+fn a_snapshot_is_not_taken_for_the_message_that_it_replaced() {
+    let broker = broker(Vec::new());
+    publish(&broker, "a", r#"{"bid":1}"#);
+    let (pointer, comparison) = (Pointer::of(["bid"]), Comparison::Ne(9.into()));
+    let select = select(false, Condition::all(vec![Test { pointer, comparison }]));
+    assert_eq!(replay(&broker, &select), [1]);
+    let snapshot = Draft {
+        topic: Topic::parse("a").unwrap(),
+        payload: Json::parse(r#"{"bid":9}"#).unwrap(),
+        key: None,
+        headers: None,
+    };
+    let upto = Cursor { epoch: Epoch::new(1), sequence: Sequence(1) };
+    broker.compact(snapshot, upto).unwrap().now_or_never().unwrap().unwrap();
+    assert!(replay(&broker, &select).is_empty());
 }
 
 #[test]

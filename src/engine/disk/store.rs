@@ -10,6 +10,7 @@ use fjall::{
     Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot as At,
 };
 
+use super::manifest;
 use super::record::{Garbled, Key, LogRecord, key};
 
 /// The maps.
@@ -74,6 +75,7 @@ pub(super) type Entry = Result<(fjall::UserKey, fjall::UserValue), StoreError>;
 impl Store {
     /// Opens or makes a store; a damaged one may make the library panic, which is an error here.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        manifest::check(path)?;
         let open = || -> Result<Self, StoreError> {
             let database = Database::builder(path)
                 .cache_size(CACHE_BYTES)

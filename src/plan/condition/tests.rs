@@ -249,8 +249,19 @@ proptest! {
     fn normal_forms_give_the_verdict_of_what_was_written(
         expression in expressions(), payload in payloads()
     ) {
-        let plain = expression.holds(&payload);
+        let plain = expression.holds(&mut Probe::new(&payload));
         prop_assert_eq!(verdict(expression, &payload), plain);
+    }
+
+    #[test]
+    fn conditions_that_share_a_probe_do_not_disturb_each_other(
+        expressions in proptest::collection::vec(expressions(), 1..6), payload in payloads()
+    ) {
+        let mut shared = Probe::new(&payload);
+        for expression in &expressions {
+            let alone = expression.holds(&mut Probe::new(&payload));
+            prop_assert_eq!(expression.holds(&mut shared), alone);
+        }
     }
 
     #[test]

@@ -9,13 +9,8 @@ impl Random {
     /// From `TIDINGS_SEED`, or from the time; the seed is printed.
     pub(crate) fn from_environment() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Self::from_environment_or(u64::from(now.subsec_nanos()))
-    }
-
-    /// From `TIDINGS_SEED`, or this one; the seed is printed.
-    pub(crate) fn from_environment_or(default: u64) -> Self {
         let given = std::env::var("TIDINGS_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or(default);
+        let seed = given.unwrap_or(u64::from(now.subsec_nanos()));
         println!("TIDINGS_SEED={seed}");
         Self(seed)
     }
