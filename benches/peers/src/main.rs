@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum as _};
 use tidings::cli::bench::machine;
+use tidings::cli::bench::peers::OWN_COMMANDS;
 
 use roster::{Peer, ROSTER};
 use rounds::{Mode, Options};
@@ -69,9 +70,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let own = ["serve", "bench-ceiling"];
-    if std::env::args().nth(1).is_some_and(|command| own.contains(&command.as_str())) {
-        // The servers of this source are this program again.
+    if std::env::args().nth(1).is_some_and(|command| OWN_COMMANDS.contains(&command.as_str())) {
         return tidings::cli::run(std::env::args_os());
     }
     match run(Arguments::parse()) {

@@ -97,7 +97,7 @@ pub const ROSTER: [Peer; 10] = [
     },
     Peer {
         name: "afternoon-pipelined",
-        title: "the same, mutations pipelined",
+        title: "axum + async-graphql-axum, mutations pipelined",
         server: Kind::Script("afternoon"),
         language: STOCK,
     },

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -76,9 +75,9 @@ impl Server {
             if begun.elapsed() > START_TIMEOUT {
                 return Err(format!("it does not listen: {}", self.complaint()));
             }
-            sleep(LOOK_EVERY);
+            rest(LOOK_EVERY);
         }
-        sleep(SETTLE);
+        rest(SETTLE);
         Ok(())
     }
 
@@ -97,11 +96,16 @@ impl Drop for Server {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            sleep(LOOK_EVERY);
+            rest(LOOK_EVERY);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing else runs, and a port tells no one")]
+fn rest(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn script(folder: &str) -> PathBuf {

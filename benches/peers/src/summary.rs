@@ -112,6 +112,7 @@ pub mod tests {
             frame_bytes: 200.0,
             deliveries_per_read: 1.0,
             server_cpu_micros_per_delivery: Some(cpu),
+            server_cpu_micros_per_message: None,
             server_busy: Some(1.0),
             server_rss_bytes: None,
             load_busy: None,
@@ -120,6 +121,8 @@ pub mod tests {
             duplicates: 0,
             reordered: 0,
             unknown: 0,
+            conflated: 0,
+            conflated_told: 0,
         }
     }
 

@@ -25,7 +25,7 @@ pub fn markdown(results: &Results, peers: &[&Peer]) -> String {
     lines.push(String::new());
     let idle = |peer: &&&Peer| results.of(peer.name, Mode::Idle).next().is_some();
     for peer in peers.iter().filter(idle) {
-        let version = results.versions.get(peer.name).map_or("", String::as_str);
+        let version = results.versions.get(peer.name).map_or("", String::as_str).trim();
         let count = |outcome: &Outcome| outcome.idle().map(|idle| whole(idle.connections));
         let idle = figure(results.median(peer.name, Mode::Idle, count), 0);
         lines.push(format!("- {}: {version}; idle with {idle} connections", peer.name));
@@ -66,14 +66,13 @@ fn row(results: &Results, peer: &Peer) -> String {
 /// What is to be said about a server's deliveries.
 fn verdict(results: &Results, peer: &Peer) -> String {
     let mut remarks: Vec<String> = Vec::new();
-    let (mut lost, mut doubled, mut reordered, mut of) = (0, 0, 0, 0);
+    let (mut lost, mut doubled, mut reordered) = (0, 0, 0);
     for one in results.measurements.iter().filter(|one| one.server == peer.name) {
         match &one.outcome {
             Outcome::Figures(figures) => {
                 lost += figures.lost;
                 doubled += figures.duplicates + figures.unknown;
                 reordered += figures.reordered;
-                of += figures.deliveries;
             }
             Outcome::Error(reason) => {
                 remarks.push(format!("{:?}, round {}: {reason}", one.mode, one.round));
@@ -83,7 +82,7 @@ fn verdict(results: &Results, peer: &Peer) -> String {
     }
     let counts = [(lost, "lost"), (doubled, "doubled"), (reordered, "reordered")];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
-    remarks.extend(counts.map(|(count, what)| format!("no: {count} of {of} {what}")));
+    remarks.extend(counts.map(|(count, what)| format!("no: {count} {what}")));
     if remarks.is_empty() { "yes".to_owned() } else { remarks.join("; ").replace('|', "/") }
 }
 

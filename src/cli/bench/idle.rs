@@ -12,7 +12,7 @@ use super::peers::Target;
 use crate::cli::Error;
 
 /// Figures of idle connections.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Idle {
     /// That were opened.
     pub connections: usize,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::bare;
 use super::ceiling::{self, Request};
 use super::connect::connect_all;
 use super::dialect::Dialect;
@@ -107,8 +108,11 @@ pub async fn intake(
     intake::run(wire, dialect, window, duration, || Sample::of(target.pids.iter().copied()))
 }
 
-/// Measures the bare loop with `batch` frames a write. It is a child process: the program that
-/// calls this must pass arguments that begin with `bench-ceiling` on to [`crate::cli::run`].
+/// Arguments that begin with one of these are for [`crate::cli::run`]: a server of our own and
+/// the bare loop are child processes, the same program again.
+pub const OWN_COMMANDS: [&str; 2] = ["serve", bare::COMMAND];
+
+/// Measures the bare loop with `batch` frames a write.
 pub fn bare(run: &Run, frame_bytes: usize, batch: usize) -> Result<Figures, String> {
     ceiling::measure(Request {
         layout: run.plan().layout(),

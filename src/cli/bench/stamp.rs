@@ -49,7 +49,7 @@ impl Stamp {
 
     /// Finds the stamp in a delivered message. `hint` is where it was in the one before: messages
     /// of one subscription differ by a digit or two.
-    pub(super) fn find(text: &[u8], hint: &mut usize) -> Option<Self> {
+    pub fn find(text: &[u8], hint: &mut usize) -> Option<Self> {
         let here = |at: usize| text.get(at..).is_some_and(|rest| rest.starts_with(MARKER));
         if !here(*hint) {
             *hint = (0..text.len().saturating_sub(MARKER.len() + TEXT)).find(|at| here(*at))?;
