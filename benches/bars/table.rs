@@ -25,37 +25,43 @@ pub(crate) const BARS: &[Bar] = &[
     Bar {
         name: "saturated",
         commands: &[
+            Load("--window 64 --ceiling"),
+            Load("--subscribers 5000 --window 64 --ceiling"),
             Load("--ceiling"),
-            Load("--subscribers 5000 --ceiling"),
             Load("--window 8 --ceiling"),
             BESIDE,
             Peers("--subscribers 5000 tidings nats"),
         ],
         checks: &[
             Check {
-                what: "CPU, 1,000 subscribers / bare loop, 8 frames a write",
+                what: "CPU, 1,000 subscribers / bare loop, 8 frames a write, 64 under way in both",
                 limit: AtMost(1.2),
                 figure: |round| round.at(0, RATIO),
             },
             Check {
-                what: "CPU, 5,000 subscribers / bare loop, 8 frames a write",
+                what: "CPU, 5,000 subscribers / the same",
                 limit: AtMost(1.2),
                 figure: |round| round.at(1, RATIO),
             },
             Check {
-                what: "CPU, 1,000 subscribers / the same, if both gather 8",
+                what: "CPU, 1,000 subscribers, 16 under way / the same with 64",
                 limit: Reported,
                 figure: |round| round.at(2, RATIO),
             },
             Check {
+                what: "CPU, 1,000 subscribers, 8 under way / the same with 64",
+                limit: Reported,
+                figure: |round| round.at(3, RATIO),
+            },
+            Check {
                 what: "CPU, 1,000 subscribers / nats-server",
                 limit: AtMost(0.6),
-                figure: |round| round.by_peer(3, "nats", SATURATED),
+                figure: |round| round.by_peer(4, "nats", SATURATED),
             },
             Check {
                 what: "CPU, 5,000 subscribers / nats-server",
                 limit: AtMost(0.6),
-                figure: |round| round.by_peer(4, "nats", SATURATED),
+                figure: |round| round.by_peer(5, "nats", SATURATED),
             },
         ],
     },
@@ -178,23 +184,33 @@ pub(crate) const BARS: &[Bar] = &[
     Bar {
         name: "flat",
         commands: &[
-            Load("--subscribers 100 --rate 500"),
-            Load("--subscribers 1000 --rate 50"),
-            Load("--subscribers 10000 --rate 5"),
-            Load("--subscribers 100"),
-            Load("--subscribers 1000"),
-            Load("--subscribers 10000"),
+            Load("--subscribers 100 --rate 500 --ceiling"),
+            Load("--subscribers 1000 --rate 50 --ceiling"),
+            Load("--subscribers 10000 --rate 5 --ceiling"),
+            Load("--subscribers 100 --window 64"),
+            Load("--subscribers 1000 --window 64"),
+            Load("--subscribers 10000 --window 64"),
         ],
         checks: &[
             Check {
-                what: "CPU, 50,000 deliveries/s: highest of 100, 1,000, 10,000 / lowest",
-                limit: AtMost(1.15),
-                figure: |round| spread(round, [0, 1, 2]),
-            },
-            Check {
                 what: "CPU, saturated: highest of 100, 1,000, 10,000 / lowest",
                 limit: AtMost(1.15),
-                figure: |round| spread(round, [3, 4, 5]),
+                figure: |round| spread(round, [3, 4, 5], CPU),
+            },
+            Check {
+                what: "CPU / bare single write, 50,000 deliveries/s: highest / lowest",
+                limit: AtMost(1.15),
+                figure: |round| spread(round, [0, 1, 2], RATIO),
+            },
+            Check {
+                what: "CPU, 50,000 deliveries/s: highest / lowest",
+                limit: Reported,
+                figure: |round| spread(round, [0, 1, 2], CPU),
+            },
+            Check {
+                what: "CPU of the bare single write, 50,000 deliveries/s: highest / lowest",
+                limit: Reported,
+                figure: |round| spread(round, [0, 1, 2], "/ceiling/0/cpu_micros_per_delivery"),
             },
         ],
     },
@@ -252,9 +268,14 @@ pub(crate) const BARS: &[Bar] = &[
         commands: &[Load("--subscribers 10000 --resume 100 --ceiling")],
         checks: &[
             Check {
-                what: "time, 10,000 clients with 100 messages each / bare loop",
+                what: "time, 10,000 clients with 100 messages each / bare loop, 100 frames a write",
                 limit: AtMost(2.0),
                 figure: |round| round.at(0, "/ceiling/0/server_time_ratio"),
+            },
+            Check {
+                what: "time / bare loop, 8 frames a write",
+                limit: Reported,
+                figure: |round| round.at(0, "/ceiling/1/server_time_ratio"),
             },
             Check {
                 what: "encodings of a message and selection",
@@ -318,10 +339,10 @@ fn growth(round: &Round, queue: &str) -> Option<f64> {
     Some(half("second")?.max(1.0) / half("first")?.max(1.0))
 }
 
-fn spread(round: &Round, commands: [usize; 3]) -> Option<f64> {
+fn spread(round: &Round, commands: [usize; 3], pointer: &str) -> Option<f64> {
     let mut costs = Vec::new();
     for command in commands {
-        costs.push(round.at(command, CPU)?);
+        costs.push(round.at(command, pointer)?);
     }
     costs.sort_by(f64::total_cmp);
     Some(costs.last()? / costs.first()?)

@@ -165,7 +165,7 @@ impl Shard {
             connection.operations.reserve_exact(1);
         }
         let index = connection.operations.insert(Operation {
-            id: id.clone(),
+            id,
             head: head.into(),
             serial,
             dropped: 0,
@@ -179,7 +179,6 @@ impl Shard {
         });
         // Operations of one connection are bounded far below u32 by the session.
         let slot = Slot { index: u32::try_from(index).unwrap_or(u32::MAX), serial };
-        connection.ids.insert(id, slot);
         let started = match Request::parse(request.get()) {
             Ok(request) => self.schema.start(&request, &caller, now),
             Err(error) => Started::Refused(graphql::error::to_json(&[error])),
@@ -217,11 +216,12 @@ impl Shard {
 
     fn stop(&self, state: &mut State, key: Key, id: &OperationId) {
         let Some(connection) = state.connection(key) else { return };
-        let Some(slot) = connection.ids.remove(id) else { return };
-        let Some(operation) = connection.operation(slot) else { return };
+        // Clients stop seldom: a table by ids would cost those that only wait as much memory again.
+        let found = connection.operations.iter_mut().find(|(_, operation)| operation.id == *id);
+        let Some((index, operation)) = found else { return };
         let ended = operation.end();
         // Its place is free at once: results that still wait have its serial and are passed over.
-        connection.operations.remove(slot.index as usize);
+        connection.operations.remove(index);
         self.ended(state, key, &ended, "stopped");
     }
 }

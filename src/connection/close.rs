@@ -118,7 +118,6 @@ impl Shard {
     /// Ends all operations of a connection: their tasks, memberships and presence.
     fn end_operations(&self, state: &mut State, key: Key) {
         let Some(connection) = state.connection(key) else { return };
-        connection.ids.clear();
         connection.lane = None;
         let indices: Vec<usize> = connection.operations.iter().map(|(index, _)| index).collect();
         for index in indices {

@@ -84,7 +84,6 @@ impl Shard {
             is_blocked: false,
             is_dirty: false,
             operations: slab::Slab::new(),
-            ids: rustc_hash::FxHashMap::default(),
             next_operation: 0,
             lane: None,
             phase: Phase::Open,
@@ -152,7 +151,7 @@ impl Shard {
     fn is_busy(&self, key: Key) -> Option<Rc<Notify>> {
         let mut state = self.state.borrow_mut();
         let connection = state.connection(key)?;
-        let answers = connection.ids.len().saturating_sub(connection.subscriptions());
+        let answers = connection.operations.len().saturating_sub(connection.subscriptions());
         (answers >= ANSWERS_MAX).then(|| connection.room.get_or_insert_default().clone())
     }
 

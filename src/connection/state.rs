@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -21,7 +20,6 @@ use super::shard::Shard;
 use super::socket::Socket;
 use super::timer::Timers;
 use crate::graphql::Caller;
-use crate::protocol::OperationId;
 use crate::protocol::session::Session;
 use crate::websocket::assemble::Assembler;
 
@@ -71,7 +69,6 @@ pub(super) struct Connection {
     pub(super) is_blocked: bool,
     pub(super) is_dirty: bool,
     pub(super) operations: Slab<Operation>,
-    pub(super) ids: FxHashMap<OperationId, Slot>,
     pub(super) next_operation: u32,
     pub(super) lane: Option<Box<Lane>>,
     pub(super) phase: Phase,

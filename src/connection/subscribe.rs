@@ -18,9 +18,11 @@ use super::shard::Shard;
 use super::state::{Connection, Key, State};
 use crate::broker::conflate::Conflater;
 use crate::broker::feed::Feed;
+use crate::broker::rules::Overflow;
 use crate::broker::{Error, Next};
 use crate::graphql::Place;
 use crate::message::Message;
+use crate::message::topic::Topic;
 use crate::plan::{Plan, Position};
 use crate::protocol::Settled;
 
@@ -148,12 +150,18 @@ impl Shard {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         let (mut taken, mut delivered) = (0, 0);
+        // Most messages have the topic of the one before.
+        let mut rule: Option<(&Topic, Overflow)> = None;
         for message in messages {
             let has_room = state.connection(key).is_none_or(|c| c.has_room(self.options()));
             if taken > 0 && !has_room {
                 break;
             }
-            let overflow = self.broker.overflow(&message.topic);
+            let overflow = match rule {
+                Some((topic, overflow)) if *topic == message.topic => overflow,
+                _ => self.broker.overflow(&message.topic),
+            };
+            rule = Some((&message.topic, overflow));
             let encode = || self.broker.encode(feed, message);
             let shared = state.results.get(feed.projection.id, message, overflow, encode);
             delivered += u64::from(self.offer_result(&mut state, key, slot, &shared, now));
@@ -268,7 +276,6 @@ impl Shard {
         let Some(operation) = connection.operation(slot) else { return };
         let id = operation.id.clone();
         let ended = operation.leave();
-        connection.ids.remove(&id);
         connection.session.settle(&id, end);
         self.ended(state, key, &ended, reason);
         self.send_last(state, key, slot);
