@@ -49,7 +49,7 @@ fn serve(folder: &Path, last: usize) -> Broker {
 }
 
 fn rounds() -> usize {
-    if std::env::var_os("TIDINGS_FULL").is_some() { 100 } else { 5 }
+    if std::env::var_os("TIDINGS_FULL").is_some() { 100 } else { 10 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
