@@ -113,7 +113,7 @@ impl Memory {
 impl Memory {
     /// Bounds what one read looks at.
     pub(super) fn look(&self, topics_max: usize, entries_max: usize) {
-        self.state.lock().looks = read::Looks { topics_max, entries_max };
+        self.state.lock().looks = super::topics::Looks { topics_max, entries_max };
     }
 
     /// True when no topic, message or id is remembered in any index.

@@ -9,6 +9,22 @@ use super::tree::{Leaf, Search, Tree};
 use crate::message::filter::{Filter, Filters};
 use crate::message::topic::Topic;
 
+/// How much one read looks at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looks {
+    /// Topics, before it rather goes along the log.
+    pub(super) topics_max: usize,
+    /// Entries of the log; it returns no more messages than this, whatever its limit.
+    pub(super) entries_max: usize,
+}
+
+impl Default for Looks {
+    /// In memory publishers wait meanwhile; of the disk a read holds one of few threads.
+    fn default() -> Self {
+        Self { topics_max: 512, entries_max: 2048 }
+    }
+}
+
 /// A topic's short name for as long as it is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Slot(usize);

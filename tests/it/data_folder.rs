@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, exit};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -135,46 +135,6 @@ fn files(folder: &Path) -> Vec<(String, usize)> {
     files
 }
 
-/// Exit codes of a process that read a folder.
-const WHOLE: i32 = 10;
-const UNREADABLE: i32 = 11;
-const REFUSED: i32 = 12;
-
-/// Some damage ends the process that opens the folder.
-fn read_in_a_process(folder: &Path, count: usize) -> (Option<i32>, String) {
-    let mut process = Command::new(std::env::current_exe().unwrap());
-    process.args(["--exact", "data_folder::one_folder_is_read", "--ignored", "--nocapture"]);
-    process.env("TIDINGS_DAMAGED", folder).env("TIDINGS_COUNT", count.to_string());
-    let output = process.output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-#[test]
-#[ignore = "ends its process; damage starts it"]
-fn one_folder_is_read() {
-    let given = |name: &str| std::env::var(name).unwrap();
-    let folder = given("TIDINGS_DAMAGED");
-    let count: usize = given("TIDINGS_COUNT").parse().unwrap();
-    let code = match open(Path::new(&folder), false) {
-        Ok(disk) => match read_all(&disk) {
-            Ok(found) => {
-                assert_eq!(found, count, "messages are silently gone");
-                WHOLE
-            }
-            Err(error) => {
-                assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-                UNREADABLE
-            }
-        },
-        Err(error) => {
-            let is_told = matches!(error, FolderError::Damaged { .. } | FolderError::Short { .. });
-            assert!(is_told, "{error}");
-            REFUSED
-        }
-    };
-    exit(code);
-}
-
 /// Flips a bit or cuts a file off, at random, and starts: everything is there, or it is refused
 /// with a word of advice, or reading says that it cannot.
 fn damage(count: usize, padding: usize, rounds: usize) {
@@ -200,9 +160,24 @@ fn damage(count: usize, padding: usize, rounds: usize) {
             fs::write(&path, bytes).unwrap();
         }
         let what = format!("{name} {} at {at} of {end}", if is_cut { "cut" } else { "changed" });
-        let (outcome, errors) = read_in_a_process(&copy, count);
-        let outcome = [WHOLE, UNREADABLE, REFUSED].iter().position(|&code| Some(code) == outcome);
-        let outcome = outcome.unwrap_or_else(|| panic!("{what}: {errors}"));
+        let outcome = match open(&copy, false) {
+            Ok(disk) => match read_all(&disk) {
+                Ok(found) => {
+                    assert_eq!(found, count, "{what}: messages are silently gone");
+                    0
+                }
+                Err(error) => {
+                    assert!(matches!(error, Error::Unavailable { .. }), "{what}: {error}");
+                    1
+                }
+            },
+            Err(error) => {
+                let is_told =
+                    matches!(error, FolderError::Damaged { .. } | FolderError::Short { .. });
+                assert!(is_told, "{what}: {error}");
+                2
+            }
+        };
         outcomes[outcome] += 1;
         fs::remove_dir_all(&copy).unwrap();
     }

@@ -10,10 +10,11 @@ use super::folder::Folder;
 use super::inbox::{Inbox, Request};
 use super::read::Reading;
 use super::store::{Shared, StoreError};
-use super::survey::{Looks, Survey};
+use super::survey::Survey;
 use super::view::View;
 use crate::engine::Error;
 use crate::engine::histogram::Histogram;
+use crate::engine::topics::Looks;
 use crate::message::cursor::Epoch;
 use crate::message::time::Timestamp;
 

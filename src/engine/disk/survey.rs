@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::record::{Span, TopicId};
 use super::view::View;
+use crate::engine::topics::Looks;
 use crate::engine::topics::Slot;
 use crate::engine::tree::Start;
 use crate::engine::{Error, ReadFrom};
@@ -37,22 +38,6 @@ pub(super) struct Course {
     pub(super) id: TopicId,
     pub(super) topic: Topic,
     pub(super) span: Span,
-}
-
-/// How much one read looks at.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Looks {
-    /// Topics, before it rather goes along the log.
-    pub(super) topics_max: usize,
-    /// Entries of the log; it returns no more messages than this, whatever its limit.
-    pub(super) entries_max: usize,
-}
-
-impl Default for Looks {
-    /// A read holds one of few threads for some milliseconds.
-    fn default() -> Self {
-        Self { topics_max: 512, entries_max: 2048 }
-    }
 }
 
 impl View {

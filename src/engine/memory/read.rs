@@ -12,29 +12,13 @@ use rustc_hash::FxHashMap;
 
 use super::ring::Ring;
 use super::state::{Kept, State};
-use crate::engine::topics::{Slot, Topics};
+use crate::engine::topics::{Looks, Slot, Topics};
 use crate::engine::tree::Start;
 use crate::engine::{Batch, Error, Limit, ReadFrom};
 use crate::message::Message;
 use crate::message::cursor::Sequence;
 use crate::message::filter::Filters;
 use crate::message::time::Timestamp;
-
-/// How much one read looks at.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Looks {
-    /// Topics, before it rather goes along the log.
-    pub(super) topics_max: usize,
-    /// Entries of the log; it returns no more messages than this, whatever its limit.
-    pub(super) entries_max: usize,
-}
-
-impl Default for Looks {
-    /// An entry or a topic takes up to 100 ns.
-    fn default() -> Self {
-        Self { topics_max: 512, entries_max: 2048 }
-    }
-}
 
 /// The messages of a read, up to its limit.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Options;
-use super::read::Looks;
 use super::ring::Ring;
 use crate::engine::ids::{Ids, Used};
 use crate::engine::retention::Retention;
 use crate::engine::times::Times;
+use crate::engine::topics::Looks;
 use crate::engine::topics::{Slot, Topics};
 use crate::engine::tree::Loss;
 use crate::engine::{Error, IfLast, Publish};
