@@ -15,6 +15,9 @@ use crate::protocol::NEXT_TAIL;
 /// A write gathers until it has so many bytes: the kernel copies them while they are in the cache.
 pub(super) const WRITE_BYTES: usize = 64 << 10;
 
+/// With so many bytes a write is worth while by itself.
+const WELL_FILLED_BYTES: usize = 8 << 10;
+
 /// A scratch buffer that one large result has grown beyond this is given back.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
@@ -31,7 +34,7 @@ enum Flushed {
 
 impl Shard {
     /// Flushes every connection that has something.
-    pub(super) fn flush(self: &Rc<Self>, state: &mut State) {
+    pub(super) fn flush(&self, state: &mut State) {
         let mut dirty = std::mem::take(&mut state.dirty);
         for index in dirty.drain(..) {
             let Some(connection) = state.connections.get_mut(index) else { continue };
@@ -50,6 +53,23 @@ impl Shard {
         self.broker.counters().outbox_bytes.add(change);
     }
 
+    /// Flushes a connection that has enough for a write of its own: there is little to gather any
+    /// more, and what is to be written is in the cache still.
+    pub(super) fn flush_well_filled(&self, state: &mut State, key: Key) {
+        let Some(connection) = state.connection(key) else { return };
+        if connection.is_blocked || connection.outbox.bytes() < WELL_FILLED_BYTES {
+            return;
+        }
+        if connection.is_dirty && state.dirty.last() == Some(&key.index) {
+            state.dirty.pop();
+            // The borrow of before has ended.
+            if let Some(connection) = state.connection(key) {
+                connection.is_dirty = false;
+            }
+        }
+        self.flush_one(state, key.index);
+    }
+
     /// Runs for as long as the shard: flushes what tasks other than the deliverer have queued,
     /// after those that were ready before it have had their turn.
     pub(super) async fn run_flusher(self: Rc<Self>) {
@@ -59,7 +79,7 @@ impl Shard {
         }
     }
 
-    fn flush_one(self: &Rc<Self>, state: &mut State, index: usize) {
+    fn flush_one(&self, state: &mut State, index: usize) {
         let Some(connection) = state.connections.get_mut(index) else { return };
         let key = connection.key(index);
         let before = connection.waiting_bytes();

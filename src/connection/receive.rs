@@ -188,7 +188,9 @@ impl Shard {
                 Err(error) => self.fail(&mut state, key, error.close_code(), &error.to_string()),
             }
         }
-        self.wake_flusher(&state);
+        drop(state);
+        self.begin_catch_ups();
+        self.wake_flusher(&self.state.borrow());
         Some(count - input.len())
     }
 

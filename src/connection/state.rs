@@ -1,5 +1,6 @@
 //! Everything that one shard owns: its connections, its members of feeds, its work lists.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use super::results::Results;
 use super::rings::Rings;
 use super::shard::Shard;
 use super::socket::Socket;
+use super::subscribe::Beginning;
 use super::timer::Timers;
 use crate::graphql::Caller;
 use crate::protocol::session::Session;
@@ -43,6 +45,8 @@ pub(super) struct State {
     /// Results that several members may want.
     pub(super) results: Results,
     pub(super) timers: Timers,
+    /// Catch-ups that what is being read has asked for.
+    pub(super) beginning: VecDeque<Beginning>,
     /// Connections whose outbox overflowed while an event was delivered.
     pub(super) slow: Vec<usize>,
     pub(super) next_serial: u32,

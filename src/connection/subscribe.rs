@@ -1,5 +1,7 @@
 //! A subscription from its plan to its feed: joined at once when live, or after its catch-up.
 
+use std::fmt;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +28,19 @@ use crate::message::topic::Topic;
 use crate::plan::{Plan, Position};
 use crate::protocol::Settled;
 
+/// A catch-up that has not been run yet.
+pub(super) struct Beginning {
+    key: Key,
+    slot: Slot,
+    work: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl fmt::Debug for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beginning").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
 impl Shard {
     /// Begins a compiled subscription.
     pub(super) fn subscribe(
@@ -48,11 +63,29 @@ impl Shard {
             }
             return;
         }
-        let position = plan.position;
-        let task = self.spawn(key, |this| this.catch_up(key, slot, feed, position, place));
+        let Some(this) = self.this.upgrade() else { return };
         if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
-            operation.task = task.map(Task);
             operation.is_catching_up = true;
+        }
+        let work = Box::pin(this.catch_up(key, slot, feed, plan.position, place));
+        state.beginning.push_back(Beginning { key, slot, work });
+    }
+
+    /// Runs the catch-ups that have begun as far as they get without waiting. Those of a log that
+    /// is at hand are over then: what they read has been queued while it was in the cache, and
+    /// needs no task. Called with the state free, by the task of a connection.
+    pub(super) fn begin_catch_ups(&self) {
+        loop {
+            let Some(beginning) = self.state.borrow_mut().beginning.pop_front() else { return };
+            let Beginning { key, slot, mut work } = beginning;
+            let is_over = poll_once(work.as_mut()).is_some();
+            let mut state = self.state.borrow_mut();
+            self.flush_well_filled(&mut state, key);
+            if !is_over
+                && let Some(operation) = state.connection(key).and_then(|c| c.operation(slot))
+            {
+                operation.task = self.spawn(key, |_| work).map(Task);
+            }
         }
     }
 
