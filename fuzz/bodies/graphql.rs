@@ -184,7 +184,9 @@ impl Host {
             assert!(feed.select.filters.matches(&message.topic));
             let encoded = self.broker.encode(&feed, message);
             check_response(Some(encoded.bytes().to_vec()));
-            check_response(Some(encoded.for_one(3, None)));
+            let mut for_one = encoded.data().to_vec();
+            encoded.end_for_one(3, message.cursor.sequence, &mut for_one);
+            check_response(Some(for_one));
             if let Some(conflater) = &mut conflater {
                 conflater.offer(message, Instant::now());
                 conflater.repeats(message, encoded.data(), Instant::now());

@@ -1,14 +1,18 @@
 //! `maxPerSecond` and `distinct`: which messages of a subscription go out, and when.
 
-use std::collections::{BTreeSet, VecDeque};
+mod held;
+
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
+use held::Held;
+
 use crate::message::Message;
-use crate::message::cursor::{Cursor, Sequence};
+use crate::message::cursor::Sequence;
 use crate::plan::Pace;
 
 /// Keys whose last time or value is remembered, for one subscription. Of more keys than these one
@@ -25,9 +29,9 @@ pub struct Conflater {
     /// since are skipped.
     due: VecDeque<(Instant, Arc<str>)>,
     /// The messages that are held back.
-    held: BTreeSet<Sequence>,
+    held: Held,
     /// The newest message that came.
-    seen: Option<Cursor>,
+    seen: Option<Sequence>,
 }
 
 /// What is known of one conflation key.
@@ -62,7 +66,7 @@ impl Conflater {
             distinct: pace.distinct,
             keys: FxHashMap::default(),
             due: VecDeque::new(),
-            held: BTreeSet::new(),
+            held: Held::default(),
             seen: None,
         })
     }
@@ -70,7 +74,7 @@ impl Conflater {
     /// A message of the feed came.
     pub fn offer(&mut self, message: &Arc<Message>, now: Instant) -> Offer {
         let Some(interval) = self.interval else { return Offer::Send };
-        self.seen = Some(message.cursor);
+        self.seen = Some(message.cursor.sequence);
         let name = message.conflation_key();
         // One that waits is not overtaken when its time has come and it has not been released yet:
         // it would come after the newer one.
@@ -79,9 +83,10 @@ impl Conflater {
         {
             let replaced = key.waiting.replace(message.clone());
             self.held.insert(message.cursor.sequence);
-            let conflated =
-                replaced.is_some_and(|before| self.held.remove(&before.cursor.sequence));
-            return Offer::Wait { conflated };
+            if let Some(replaced) = &replaced {
+                self.held.remove(replaced.cursor.sequence);
+            }
+            return Offer::Wait { conflated: replaced.is_some() };
         }
         self.occupy(self.name(message), now + interval, now);
         Offer::Send
@@ -96,7 +101,7 @@ impl Conflater {
                 continue;
             };
             if let Some(message) = key.waiting.take() {
-                self.held.remove(&message.cursor.sequence);
+                self.held.remove(message.cursor.sequence);
                 self.occupy(name, now + interval, now);
                 return Some(message);
             }
@@ -115,10 +120,9 @@ impl Conflater {
     /// Where a subscriber goes on who has got everything that was sent so far: before the oldest
     /// message that is held back, though newer ones of other keys were sent. `None` without
     /// `maxPerSecond`: then it is the place of the last message.
-    pub fn position(&self) -> Option<Cursor> {
-        let seen = self.seen?;
-        let oldest = self.held.first().map(|held| Sequence(held.0.saturating_sub(1)));
-        Some(Cursor { sequence: oldest.unwrap_or(seen.sequence), ..seen })
+    pub fn position(&self) -> Option<Sequence> {
+        let before_oldest = self.held.oldest().map(|held| Sequence(held.0.saturating_sub(1)));
+        before_oldest.or(self.seen)
     }
 
     /// When [`release`](Self::release) has something to do. May change after every call.
@@ -220,10 +224,10 @@ mod tests {
         assert_eq!(conflater.offer(&message("a", 3), at(20)), Offer::Wait { conflated: false });
         assert_eq!(conflater.offer(&message("a", 4), at(99)), Offer::Wait { conflated: true });
         assert_eq!(conflater.deadline(), Some(at(100)));
-        assert_eq!(conflater.position().map(|cursor| cursor.sequence), Some(Sequence(3)));
+        assert_eq!(conflater.position(), Some(Sequence(3)));
         assert!(release(&mut conflater, at(99)).is_empty());
         assert_eq!(release(&mut conflater, at(100)), [4]);
-        assert_eq!(conflater.position().map(|cursor| cursor.sequence), Some(Sequence(4)));
+        assert_eq!(conflater.position(), Some(Sequence(4)));
         assert_eq!(conflater.offer(&message("a", 5), at(150)), Offer::Wait { conflated: false });
         assert_eq!(release(&mut conflater, at(500)), [5]);
         assert!(release(&mut conflater, at(900)).is_empty());

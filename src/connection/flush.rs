@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::operation::Slot;
-use super::outbox::Entry;
+use super::outbox::{Entry, Shared};
 use super::shard::Shard;
 use super::socket::Socket;
 use super::splice::{write_deflated, write_result};
 use super::state::{Connection, Key, Phase, State};
+use crate::message::cursor::Sequence;
 use crate::protocol::NEXT_TAIL;
 
 /// A write gathers until it has so many bytes: the kernel copies them while they are in the cache.
@@ -186,22 +187,13 @@ impl Shard {
 
     fn gather(&self, connection: &mut Connection, entry: Entry, out: &mut Vec<u8>) {
         match entry {
-            Entry::Result { slot, shared, .. } => {
-                // Of one that is over, what waits is written still; one that was stopped is gone.
-                let operation = connection.operations.get_mut(slot.index as usize);
-                let operation = operation.filter(|operation| operation.serial == slot.serial);
-                let Some(operation) = operation else { return };
-                let head = &operation.head;
-                let dropped = std::mem::take(&mut operation.dropped);
-                if dropped > 0 || shared.position.is_some() {
-                    let body = shared.encoded.for_one(dropped, shared.position);
-                    write_result(head, &body, NEXT_TAIL, out);
-                } else if let Some(compression) = connection.compression
-                    && let Some(deflated) = compression.deflated(&shared, &self.deflater)
-                {
-                    write_deflated(compression.own(head), deflated, out);
-                } else {
-                    write_result(head, shared.encoded.bytes(), NEXT_TAIL, out);
+            Entry::Result { slot, shared, position, .. } => {
+                self.gather_result(connection, slot, &shared, position, out);
+            }
+            Entry::Run { slot, run, .. } => {
+                for shared in &*run {
+                    let position = shared.message.cursor.sequence;
+                    self.gather_result(connection, slot, shared, position, out);
                 }
             }
             Entry::Frame { bytes, ends } => {
@@ -211,6 +203,35 @@ impl Shard {
                 }
             }
             Entry::Gone => {}
+        }
+    }
+
+    fn gather_result(
+        &self,
+        connection: &mut Connection,
+        slot: Slot,
+        shared: &Shared,
+        position: Sequence,
+        out: &mut Vec<u8>,
+    ) {
+        // Of one that is over, what waits is written still; one that was stopped is gone.
+        let operation = connection.operations.get_mut(slot.index as usize);
+        let operation = operation.filter(|operation| operation.serial == slot.serial);
+        let Some(operation) = operation else { return };
+        let head = &operation.head;
+        let dropped = std::mem::take(&mut operation.dropped);
+        if dropped > 0 || position != shared.message.cursor.sequence {
+            let mut end = self.end_scratch.borrow_mut();
+            end.clear();
+            shared.encoded.end_for_one(dropped, position, &mut end);
+            end.extend_from_slice(NEXT_TAIL);
+            write_result(head, shared.encoded.data(), &end, out);
+        } else if let Some(compression) = connection.compression
+            && let Some(deflated) = compression.deflated(shared, &self.deflater)
+        {
+            write_deflated(compression.own(head), deflated, out);
+        } else {
+            write_result(head, shared.encoded.bytes(), NEXT_TAIL, out);
         }
     }
 }

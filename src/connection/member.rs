@@ -1,24 +1,27 @@
 //! The members that a shard has of each feed, and the delivery of an event to them: the hot path.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::compress::Compression;
 use super::flush::WRITE_BYTES;
 use super::operation::{Member, Operation, Slot};
-use super::outbox::{Full, Limits, Shared};
+use super::outbox::{Full, Limits, Outbox, Run, Shared};
 use super::results::Results;
 use super::rings::Rings;
 use super::shard::Shard;
 use super::splice::frame_bytes;
 use super::state::{Connection, Key, State};
 use super::timer::Timers;
-use crate::broker::conflate::{Conflater, Offer};
+use crate::broker::conflate::Offer;
 use crate::broker::delivery::Event;
 use crate::broker::feed::{Feed, FeedId};
 use crate::broker::rules::Overflow;
 use crate::message::cursor::Sequence;
 use crate::protocol::NEXT_TAIL;
+use crate::websocket::deflate::Deflater;
 
 /// The members of one feed on this shard.
 #[derive(Debug)]
@@ -191,23 +194,14 @@ impl Push<'_> {
         {
             return false;
         }
-        let own = pace.as_ref().and_then(|pace| placed(shared, &pace.conflater));
-        let shared = own.as_ref().unwrap_or(shared);
-        // One subscriber's own goes out as it is.
-        let shares = connection.compression.filter(|_| own.is_none());
-        let deflated = shares.and_then(|compression| {
-            let deflated = compression.deflated(shared, &self.shard.deflater)?;
-            Some(compression.payload_bytes(head, deflated))
-        });
-        let plain = || head.len() + shared.encoded.bytes().len() + NEXT_TAIL.len();
-        let bytes = frame_bytes(deflated.unwrap_or_else(plain));
+        let own = shared.message.cursor.sequence;
+        let held = pace.as_ref().filter(|_| shared.encoded.has_cursor());
+        let position = held.and_then(|pace| pace.conflater.position()).unwrap_or(own);
+        // What is one subscriber's own goes out as it is.
+        let compression = connection.compression.filter(|_| position == own);
+        let bytes = bytes_of(head, shared, compression, &self.shard.deflater);
         let slot = Slot { index: operation_index, serial: *serial };
-        if connection.outbox.has_no_ring()
-            && let Some(ring) = self.rings.take()
-        {
-            connection.outbox.take_ring(ring);
-        }
-        let before = connection.outbox.bytes();
+        let before = self.prepare(&mut connection.outbox);
         let (operations, entry) = (&mut connection.operations, &connection.entry);
         let mut lost = |slot: Slot, overflow: Overflow| {
             entry.dropped.fetch_add(1, Ordering::Relaxed);
@@ -219,31 +213,70 @@ impl Push<'_> {
             self.shard.broker.counters().count_dropped(policy(overflow), 1, now);
         };
         let limits = self.shard.outbox_limits(connection.unsent.len());
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let pushed = connection.outbox.push_result(slot, shared, bytes, limits, &mut lost);
-        *self.bytes += bytes_change(before, connection.outbox.bytes());
+        let place = (slot, position);
+        let pushed = connection.outbox.push_result(place, shared, bytes, limits, &mut lost);
+        self.queued(connection, index, before);
         if pushed == Err(Full) {
             self.slow.push(index);
-        } else if !connection.is_dirty {
-            connection.is_dirty = true;
-            self.dirty.push(index);
         }
         pushed.is_ok()
     }
+
+    /// Queues a run for a subscription that takes all as they come, if the outbox is not more than
+    /// half full with it.
+    pub(super) fn push_run(
+        &mut self,
+        connection: &mut Connection,
+        index: usize,
+        slot: Slot,
+        run: &Run,
+    ) -> Result<(), Full> {
+        let Limits { bytes_max, messages_max } = self.shard.outbox_limits(connection.unsent.len());
+        let limits = Limits { bytes_max: bytes_max / 2, messages_max: messages_max / 2 };
+        let compression = connection.compression;
+        let operation = connection.operation(slot).ok_or(Full)?;
+        let size = |shared: &Rc<Shared>| {
+            bytes_of(&operation.head, shared, compression, &self.shard.deflater)
+        };
+        let bytes = run.iter().map(size).fold(0, u32::saturating_add);
+        let before = self.prepare(&mut connection.outbox);
+        connection.outbox.push_run(slot, run, bytes, limits)?;
+        self.queued(connection, index, before);
+        Ok(())
+    }
+
+    /// Gives an empty outbox a ring that is at hand, and says how many bytes it has.
+    fn prepare(&mut self, outbox: &mut Outbox) -> usize {
+        if outbox.has_no_ring()
+            && let Some(ring) = self.rings.take()
+        {
+            outbox.take_ring(ring);
+        }
+        outbox.bytes()
+    }
+
+    /// Counts what a push has changed, and notes that there is something to write.
+    fn queued(&mut self, connection: &mut Connection, index: usize, before: usize) {
+        *self.bytes += bytes_change(before, connection.outbox.bytes());
+        if !connection.is_dirty {
+            connection.is_dirty = true;
+            self.dirty.push(index);
+        }
+    }
 }
 
-/// The result with the position of a subscriber for whom other messages are held back.
-fn placed(shared: &Shared, conflater: &Conflater) -> Option<Rc<Shared>> {
-    let position = conflater.position()?;
-    if !shared.encoded.has_cursor() || position == shared.message.cursor {
-        return None;
-    }
-    Some(Rc::new(Shared {
-        encoded: shared.encoded.clone(),
-        message: shared.message.clone(),
-        overflow: shared.overflow,
-        position: Some(position),
-    }))
+/// Bytes on the wire of a result behind this head.
+fn bytes_of(
+    head: &[u8],
+    shared: &Shared,
+    compression: Option<Compression>,
+    deflater: &RefCell<Deflater>,
+) -> u32 {
+    let deflated = compression.and_then(|compression| {
+        Some(compression.payload_bytes(head, compression.deflated(shared, deflater)?))
+    });
+    let plain = || head.len() + shared.encoded.bytes().len() + NEXT_TAIL.len();
+    u32::try_from(frame_bytes(deflated.unwrap_or_else(plain))).unwrap_or(u32::MAX)
 }
 
 /// The difference as the gauge takes it.

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::operation::Slot;
 use crate::broker::rules::Overflow;
 use crate::message::Message;
-use crate::message::cursor::Cursor;
+use crate::message::cursor::Sequence;
 use crate::plan::projection::Encoded;
 
 /// The bounds of an outbox, for the results of subscriptions; a single one may be larger when no
@@ -23,7 +23,7 @@ use crate::plan::projection::Encoded;
 pub(super) struct Limits {
     /// Bytes on the wire.
     pub(super) bytes_max: usize,
-    /// Entries.
+    /// Results and frames.
     pub(super) messages_max: usize,
 }
 
@@ -39,9 +39,10 @@ pub(super) struct Shared {
     pub(super) message: Arc<Message>,
     /// What may happen to it when the subscriber is slow.
     pub(super) overflow: Overflow,
-    /// Of one subscriber: where it goes on with this result, if not after the message.
-    pub(super) position: Option<Cursor>,
 }
+
+/// Results for one subscription after each other, shared by all who catch up from one place.
+pub(super) type Run = Rc<[Rc<Shared>]>;
 
 /// One thing to write.
 #[derive(Debug)]
@@ -52,6 +53,17 @@ pub(super) enum Entry {
         slot: Slot,
         /// What.
         shared: Rc<Shared>,
+        /// Where the subscriber goes on with it: at its message, unless others are held back.
+        position: Sequence,
+        /// Bytes on the wire.
+        bytes: u32,
+    },
+    /// Results of a subscription that no policy may drop.
+    Run {
+        /// Whose.
+        slot: Slot,
+        /// What.
+        run: Run,
         /// Bytes on the wire.
         bytes: u32,
     },
@@ -77,7 +89,7 @@ pub(super) struct Outbox {
     bytes: usize,
     /// Of these, bytes of results.
     result_bytes: usize,
-    /// Entries that are not [`Entry::Gone`].
+    /// Results and frames in entries that are not [`Entry::Gone`].
     waiting: usize,
     /// Entries popped since the ring was last empty: turns a position into an index.
     popped: u64,
@@ -97,7 +109,7 @@ impl Outbox {
         self.bytes
     }
 
-    /// Entries that wait.
+    /// Results and frames that wait.
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
@@ -105,7 +117,7 @@ impl Outbox {
     /// Adds a result. `dropped` is told whose results had to go for it.
     pub(super) fn push_result(
         &mut self,
-        slot: Slot,
+        (slot, position): (Slot, Sequence),
         shared: &Rc<Shared>,
         bytes: u32,
         limits: Limits,
@@ -114,7 +126,24 @@ impl Outbox {
         if self.index.is_some() || !self.fits(bytes as usize, limits) {
             self.make_room(slot, shared, bytes as usize, limits, dropped)?;
         }
-        self.add(Entry::Result { slot, shared: shared.clone(), bytes }, bytes as usize);
+        let shared = shared.clone();
+        self.add(Entry::Result { slot, shared, position, bytes }, bytes as usize);
+        Ok(())
+    }
+
+    /// Adds the results of a run, if there is room for all of them.
+    pub(super) fn push_run(
+        &mut self,
+        slot: Slot,
+        run: &Run,
+        bytes: u32,
+        limits: Limits,
+    ) -> Result<(), Full> {
+        let has_places = self.waiting + run.len() <= limits.messages_max;
+        if !has_places || self.result_bytes + bytes as usize > limits.bytes_max {
+            return Err(Full);
+        }
+        self.add(Entry::Run { slot, run: run.clone(), bytes }, bytes as usize);
         Ok(())
     }
 
@@ -140,8 +169,8 @@ impl Outbox {
             let size = entry.size();
             if let Some(size) = size {
                 self.bytes -= size;
-                self.waiting -= 1;
-                if matches!(entry, Entry::Result { .. }) {
+                self.waiting -= entry.count();
+                if entry.has_results() {
                     self.result_bytes -= size;
                 }
             }
@@ -185,12 +214,12 @@ impl Outbox {
         if let Some(index) = &mut self.index {
             index.add(&entry, self.popped + self.entries.len() as u64);
         }
-        if matches!(entry, Entry::Result { .. }) {
+        if entry.has_results() {
             self.result_bytes += size;
         }
-        self.entries.push_back(entry);
+        self.waiting += entry.count();
         self.bytes += size;
-        self.waiting += 1;
+        self.entries.push_back(entry);
     }
 
     /// Drops what the policies allow until the new result fits.
@@ -252,7 +281,7 @@ impl Outbox {
         // A position before `popped` has been written already.
         let offset = position.checked_sub(self.popped).and_then(|at| usize::try_from(at).ok());
         let Some(entry) = offset.and_then(|at| self.entries.get_mut(at)) else { return };
-        if let Entry::Result { slot, shared, bytes } = std::mem::replace(entry, Entry::Gone) {
+        if let Entry::Result { slot, shared, bytes, .. } = std::mem::replace(entry, Entry::Gone) {
             self.bytes -= bytes as usize;
             self.result_bytes -= bytes as usize;
             self.waiting -= 1;
@@ -282,10 +311,23 @@ impl Index {
 impl Entry {
     fn size(&self) -> Option<usize> {
         match self {
-            Self::Result { bytes, .. } => Some(*bytes as usize),
+            Self::Result { bytes, .. } | Self::Run { bytes, .. } => Some(*bytes as usize),
             Self::Frame { bytes, .. } => Some(bytes.len()),
             Self::Gone => None,
         }
+    }
+
+    /// Results and frames in it.
+    fn count(&self) -> usize {
+        match self {
+            Self::Result { .. } | Self::Frame { .. } => 1,
+            Self::Run { run, .. } => run.len(),
+            Self::Gone => 0,
+        }
+    }
+
+    fn has_results(&self) -> bool {
+        matches!(self, Self::Result { .. } | Self::Run { .. })
     }
 }
 

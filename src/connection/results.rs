@@ -50,12 +50,7 @@ impl Results {
         {
             return shared.clone();
         }
-        let shared = Rc::new(Shared {
-            encoded: encode(),
-            message: message.clone(),
-            overflow,
-            position: None,
-        });
+        let shared = Rc::new(Shared { encoded: encode(), message: message.clone(), overflow });
         let bytes = shared.encoded.bytes().len().max(message.payload.as_str().len());
         *slot = (bytes <= BYTES_MAX).then(|| Kept { projection, shared: shared.clone() });
         shared
@@ -63,7 +58,7 @@ impl Results {
 }
 
 /// A place of the log is taken at most once by a message and once by a snapshot.
-fn is_same(left: &Message, right: &Message) -> bool {
+pub(super) fn is_same(left: &Message, right: &Message) -> bool {
     left.cursor == right.cursor && left.snapshot == right.snapshot
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Shard {
     pub(super) read_scratch: RefCell<Box<[u8]>>,
     /// All connections are written from this.
     pub(super) write_scratch: RefCell<Vec<u8>>,
+    /// The ends of results that are for one subscriber alone are made here.
+    pub(super) end_scratch: RefCell<Vec<u8>>,
     pub(super) deflater: RefCell<Deflater>,
     pub(super) inflater: RefCell<Inflater>,
     /// The newest event that was delivered.
@@ -109,6 +111,7 @@ impl Shard {
             state: RefCell::default(),
             read_scratch: RefCell::new(vec![0; READ_BYTES].into()),
             write_scratch: RefCell::new(Vec::with_capacity(2 * READ_BYTES)),
+            end_scratch: RefCell::default(),
             deflater: RefCell::new(Deflater::new()),
             inflater: RefCell::new(Inflater::new()),
             delivered_upto: Cell::new(None),

@@ -15,11 +15,12 @@ use super::member::{Feeds, Push};
 use super::operation::{Operation, Slot};
 use super::outbox::Outbox;
 use super::registry::{self, Permit};
+use super::replay::Beginning;
 use super::results::Results;
 use super::rings::Rings;
+use super::runs::Runs;
 use super::shard::Shard;
 use super::socket::Socket;
-use super::subscribe::Beginning;
 use super::timer::Timers;
 use crate::graphql::Caller;
 use crate::protocol::session::Session;
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub(super) rings: Rings,
     /// Results that several members may want.
     pub(super) results: Results,
+    /// Results that several who catch up may want after each other.
+    pub(super) runs: Runs,
     pub(super) timers: Timers,
     /// Catch-ups that what is being read has asked for.
     pub(super) beginning: VecDeque<Beginning>,

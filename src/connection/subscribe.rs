@@ -1,9 +1,6 @@
 //! A subscription from its plan to its feed: joined at once when live, or after its catch-up.
 
-use std::fmt;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -16,30 +13,14 @@ use super::answer::poll_once;
 use super::member::Push;
 use super::operation::{Operation, Pace, Slot, Task};
 use super::outbox::Shared;
+use super::replay::Beginning;
 use super::shard::Shard;
 use super::state::{Connection, Key, State};
+use crate::broker::Error;
 use crate::broker::conflate::Conflater;
-use crate::broker::feed::Feed;
-use crate::broker::rules::Overflow;
-use crate::broker::{Error, Next};
 use crate::graphql::Place;
-use crate::message::Message;
-use crate::message::topic::Topic;
 use crate::plan::{Plan, Position};
 use crate::protocol::Settled;
-
-/// A catch-up that has not been run yet.
-pub(super) struct Beginning {
-    key: Key,
-    slot: Slot,
-    work: Pin<Box<dyn Future<Output = ()>>>,
-}
-
-impl fmt::Debug for Beginning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Beginning").field("key", &self.key).finish_non_exhaustive()
-    }
-}
 
 impl Shard {
     /// Begins a compiled subscription.
@@ -69,24 +50,6 @@ impl Shard {
         }
         let work = Box::pin(this.catch_up(key, slot, feed, plan.position, place));
         state.beginning.push_back(Beginning { key, slot, work });
-    }
-
-    /// Runs the catch-ups that have begun as far as they get without waiting. Those of a log that
-    /// is at hand are over then: what they read has been queued while it was in the cache, and
-    /// needs no task. Called with the state free, by the task of a connection.
-    pub(super) fn begin_catch_ups(&self) {
-        loop {
-            let Some(beginning) = self.state.borrow_mut().beginning.pop_front() else { return };
-            let Beginning { key, slot, mut work } = beginning;
-            let is_over = poll_once(work.as_mut()).is_some();
-            let mut state = self.state.borrow_mut();
-            self.flush_well_filled(&mut state, key);
-            if !is_over
-                && let Some(operation) = state.connection(key).and_then(|c| c.operation(slot))
-            {
-                operation.task = self.spawn(key, |_| work).map(Task);
-            }
-        }
     }
 
     /// Forwards the results of an executed subscription.
@@ -129,98 +92,8 @@ impl Shard {
         self.wake_flusher(&state);
     }
 
-    /// Reads the log at the pace of the subscriber, then joins the feed.
-    async fn catch_up(
-        self: Rc<Self>,
-        key: Key,
-        slot: Slot,
-        feed: Rc<Feed>,
-        position: Position,
-        place: Place,
-    ) {
-        let mut caught = self.broker.begin(position, &feed.select).await;
-        loop {
-            let step = match caught {
-                Ok(step) => step,
-                Err(error) => return self.refuse_position(key, slot, error, place),
-            };
-            // No await between the broker's join and ours: events of the feed may be delivered at
-            // the next one, and this member has to be there.
-            if let Next::Live { feed: id, from } = step.next {
-                return self.join(key, slot, &feed, &step.messages, (id, from));
-            }
-            let mut messages = step.messages.as_slice();
-            self.count_conflated(key, slot, step.conflated);
-            while !messages.is_empty() {
-                self.room(key).await;
-                let taken = self.replay(key, slot, &feed, messages);
-                messages = &messages[taken..];
-            }
-            self.room(key).await;
-            let Next::Read(catch_up) = step.next else { return };
-            caught = self.broker.catch_up(catch_up, &feed, self.id).await;
-        }
-    }
-
-    /// The last step of a catch-up: what was left, and the membership, with nothing in between.
-    fn join(
-        &self,
-        key: Key,
-        slot: Slot,
-        feed: &Rc<Feed>,
-        messages: &[Arc<Message>],
-        live: (crate::broker::feed::FeedId, crate::message::cursor::Sequence),
-    ) {
-        for message in messages {
-            self.replay(key, slot, feed, std::slice::from_ref(message));
-        }
-        self.state.borrow_mut().enter(self, key, slot, feed, live);
-    }
-
-    /// Queues messages of the log until the outbox is half full, and says how many: one at least.
-    fn replay(&self, key: Key, slot: Slot, feed: &Rc<Feed>, messages: &[Arc<Message>]) -> usize {
-        self.look_at_schema();
-        let now = Instant::now();
-        let mut state = self.state.borrow_mut();
-        let (mut taken, mut delivered) = (0, 0);
-        // Most messages have the topic of the one before.
-        let mut rule: Option<(&Topic, Overflow)> = None;
-        for message in messages {
-            let has_room = state.connection(key).is_none_or(|c| c.has_room(self.options()));
-            if taken > 0 && !has_room {
-                break;
-            }
-            let overflow = match rule {
-                Some((topic, overflow)) if *topic == message.topic => overflow,
-                _ => self.broker.overflow(&message.topic),
-            };
-            rule = Some((&message.topic, overflow));
-            let encode = || self.broker.encode(feed, message);
-            let shared = state.results.get(feed.projection.id, message, overflow, encode);
-            delivered += u64::from(self.offer_result(&mut state, key, slot, &shared, now));
-            taken += 1;
-        }
-        self.close_slow(&mut state);
-        self.broker.counters().count_delivered(delivered, now);
-        self.wake_flusher(&state);
-        taken
-    }
-
-    fn count_conflated(&self, key: Key, slot: Slot, conflated: u64) {
-        let mut state = self.state.borrow_mut();
-        if let Some(operation) = state.connection(key).and_then(|c| c.operation(slot)) {
-            operation.dropped += conflated;
-        }
-        if let Some(connection) = state.connection(key) {
-            connection.entry.dropped.fetch_add(conflated, Ordering::Relaxed);
-        }
-        if conflated > 0 {
-            self.broker.counters().count_dropped("replaced", conflated, Instant::now());
-        }
-    }
-
     /// Queues a result for one subscription, at its pace.
-    fn offer_result(
+    pub(super) fn offer_result(
         &self,
         state: &mut State,
         key: Key,
@@ -247,7 +120,7 @@ impl Shard {
         })
     }
 
-    fn with_push(
+    pub(super) fn with_push(
         &self,
         state: &mut State,
         key: Key,
@@ -260,7 +133,7 @@ impl Shard {
         connection.operation(slot).is_some() && push(&mut parts, connection)
     }
 
-    fn refuse_position(&self, key: Key, slot: Slot, error: Error, place: Place) {
+    pub(super) fn refuse_position(&self, key: Key, slot: Slot, error: Error, place: Place) {
         let mut state = self.state.borrow_mut();
         let reason = match error {
             Error::Engine(crate::engine::Error::Expired { .. }) => "cursor_expired",

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::tree::Tree;
 use crate::message::Message;
-use crate::message::cursor::Cursor;
+use crate::message::cursor::{Cursor, Sequence};
 
 /// What one subscription field's result is made of. Equal selections are equal projections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -122,12 +122,11 @@ impl Encoded {
         self.cursor.is_some()
     }
 
-    /// The result for a subscriber who missed `dropped` messages before it, or whose position
-    /// with it is not that of the message.
-    pub fn for_one(&self, dropped: u64, position: Option<Cursor>) -> Vec<u8> {
-        let mut out = self.data().to_vec();
-        extensions(self.cursor.map(|own| position.unwrap_or(own)), dropped, &mut out);
-        out
+    /// Appends what follows [`Self::data`] for a subscriber who missed `dropped` messages before it
+    /// and goes on at this place.
+    pub fn end_for_one(&self, dropped: u64, position: Sequence, out: &mut Vec<u8>) {
+        let cursor = self.cursor.map(|own| Cursor { sequence: position, ..own });
+        extensions(cursor, dropped, out);
     }
 }
 

@@ -203,6 +203,11 @@ async fn only_those_end_that_rely_on_what_has_changed() {
     let asks = start("subscription { quote { symbol ask } }").await;
     let filtered = start("subscription { quote(where: {bid: {gt: 1}}) { ask } }").await;
     let trades = start(OF_TRADE).await;
+    wait::until("all are there", async || {
+        let open = Metrics::of(&reloading.broker).await.count("tidings_subscriptions");
+        (open == 4).then_some(())
+    })
+    .await;
     let changed = QUOTE.replace("bid: Float!", "bid: String!") + &TRADE.replace("trades.", "t.");
     assert_eq!(reloading.serve(&changed).await, "schema (~Quote, ~Trade)");
     for (id, words) in [(&bids, "`Quote.bid`"), (&filtered, "`Quote.bid`"), (&trades, "topics")] {
