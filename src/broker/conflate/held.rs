@@ -61,7 +61,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_sorted_set(steps in proptest::collection::vec((any::<bool>(), 0..40_u64), 1..200)) {
+        fn it_is_a_sorted_set(
+            steps in proptest::collection::vec((any::<bool>(), 0..40_u64), 1..200),
+        ) {
             let (mut held, mut model) = (Held::default(), BTreeSet::new());
             for (number, (inserts, back)) in (1..).zip(steps) {
                 if inserts {
