@@ -43,6 +43,10 @@ impl Shard {
         loop {
             let Some(beginning) = self.state.borrow_mut().beginning.pop_front() else { return };
             let Beginning { key, slot, mut work } = beginning;
+            // A client may have stopped it in the same breath.
+            if self.state.borrow_mut().connection(key).and_then(|c| c.operation(slot)).is_none() {
+                continue;
+            }
             let is_over = poll_once(work.as_mut()).is_some();
             let mut state = self.state.borrow_mut();
             self.flush_well_filled(&mut state, key);

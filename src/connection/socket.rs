@@ -4,14 +4,14 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustls::ServerConnection;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls::Tls;
@@ -77,7 +77,7 @@ impl Socket {
         poll_fn(|cx| match self {
             Self::Tcp(socket) => loop {
                 ready!(socket.poll_read_ready(cx))?;
-                match socket.try_read(&mut into.borrow_mut()) {
+                match try_read(socket, &mut into.borrow_mut()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return Poll::Ready(read),
                 }
@@ -151,6 +151,22 @@ impl Socket {
             Self::Other(other) => other.end(),
         }
     }
+}
+
+/// Reads what there is. Where readiness is told once for each arrival (epoll, kqueue), less than a
+/// buffer full is all there was: not asking a second time saves a call of the kernel per message.
+fn try_read(socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    const IS_TOLD_ONCE: bool = cfg!(any(target_os = "linux", target_os = "macos"));
+    let mut all = None;
+    let read = socket.try_io(Interest::READABLE, || {
+        let count = (&*SockRef::from(socket)).read(into)?;
+        if IS_TOLD_ONCE && (1..into.len()).contains(&count) {
+            all = Some(count);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(count)
+    });
+    all.map_or(read, Ok)
 }
 
 /// A peer that reads nothing for so long is gone; a socket that is gone itself needs no bound.

@@ -1,4 +1,4 @@
-//! The plot: what a delivery costs each server, saturated and at a fixed rate. SVG, bars on a
+//! The plot: what a delivery costs each server, saturated and at a fixed rate. SVG, points on a
 //! logarithmic scale, with colours for light and dark pages.
 
 use std::fmt::Write;
@@ -8,11 +8,12 @@ use crate::rounds::{Mode, Outcome, Results};
 
 const WIDTH: f64 = 860.0;
 const LABELS: f64 = 285.0;
-/// For the figure behind the longest bar.
+/// For the figure behind the last point.
 const RIGHT: f64 = 60.0;
 const HEAD: f64 = 72.0;
 const ROW: f64 = 42.0;
-const BAR: f64 = 14.0;
+/// Between the two points of a server.
+const STEP: f64 = 16.0;
 const FOOT: f64 = 34.0;
 
 const STYLE: &str = "\
@@ -23,18 +24,19 @@ text { fill: #1f2328; font: 13px system-ui, sans-serif }
 .middle { text-anchor: middle }
 .own { font-weight: 600 }
 .grid { stroke: #d1d9e0 }
+.stem { stroke: #d1d9e0; stroke-width: 2 }
 .saturated { fill: #0969da }
 .paced { fill: #c69026 }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc }
   .small { fill: #9198a1 }
-  .grid { stroke: #3d444d }
+  .grid, .stem { stroke: #3d444d }
   .saturated { fill: #4493f8 }
   .paced { fill: #d29922 }
 }
 ";
 
-/// A bar chart of the servers that were measured; empty if none was.
+/// A chart of the servers that were measured; empty if none was.
 pub fn svg(results: &Results, peers: &[&Peer]) -> String {
     let cost = |peer: &Peer, mode| results.median(peer.name, mode, Outcome::cpu_micros);
     let rows: Vec<(&Peer, [Option<f64>; 2])> = peers
@@ -76,14 +78,15 @@ fn legend(out: &mut String, rate: f64) {
     for (x, class, text) in entries {
         let _ = writeln!(
             out,
-            "<rect class=\"{class}\" x=\"{x}\" y=\"33\" width=\"12\" height=\"12\" rx=\"2\"/>\
+            "<circle class=\"{class}\" cx=\"{}\" cy=\"39\" r=\"5\"/>\
              <text x=\"{}\" y=\"44\">{text}</text>",
+            x + 6.0,
             x + 18.0
         );
     }
     let _ = writeln!(
         out,
-        "<text class=\"small end\" x=\"{WIDTH}\" y=\"44\">µs, logarithmic; shorter is \
+        "<text class=\"small end\" x=\"{WIDTH}\" y=\"44\">µs, logarithmic; less is \
          better</text>"
     );
 }
@@ -95,19 +98,19 @@ fn row(out: &mut String, top: f64, peer: &Peer, costs: &[Option<f64>; 2], scale:
         out,
         "<text class=\"{class}\" x=\"{}\" y=\"{}\">{title}</text>",
         LABELS - 10.0,
-        top + BAR + 5.0
+        top + STEP + 3.0
     );
     for (index, (cost, class)) in costs.iter().zip(["saturated", "paced"]).enumerate() {
         let Some(cost) = cost else { continue };
-        let y = top + if index == 0 { 0.0 } else { BAR + 2.0 };
-        let end = scale.x(*cost);
+        let y = top + 7.0 + if index == 0 { 0.0 } else { STEP };
+        let x = scale.x(*cost);
         let _ = writeln!(
             out,
-            "<rect class=\"{class}\" x=\"{LABELS}\" y=\"{y}\" width=\"{:.1}\" height=\"{BAR}\" \
-             rx=\"2\"/><text class=\"small\" x=\"{:.1}\" y=\"{}\">{cost:.2}</text>",
-            end - LABELS,
-            end + 5.0,
-            y + BAR - 3.0
+            "<line class=\"stem\" x1=\"{LABELS}\" y1=\"{y}\" x2=\"{x:.1}\" y2=\"{y}\"/>\
+             <circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y}\" r=\"5\"/>\
+             <text class=\"small\" x=\"{:.1}\" y=\"{}\">{cost:.2}</text>",
+            x + 10.0,
+            y + 4.0
         );
     }
 }
@@ -161,16 +164,16 @@ mod tests {
     use crate::summary::tests::results;
 
     #[test]
-    fn longer_bars_cost_more() {
+    fn what_costs_more_is_further_right() {
         let results = results(&[("bare-8", &[0.5]), ("tidings", &[0.7]), ("nats", &[50.0])]);
         let svg = svg(&results, &ROSTER.iter().collect::<Vec<_>>());
-        let widths: Vec<f64> = svg
+        let places: Vec<f64> = svg
             .lines()
-            .filter(|line| line.starts_with("<rect class=\"saturated\" x=\"285\""))
-            .filter_map(|line| line.split("width=\"").nth(1)?.split('"').next()?.parse().ok())
+            .filter(|line| line.starts_with("<line class=\"stem\""))
+            .filter_map(|line| line.split("x2=\"").nth(1)?.split('"').next()?.parse().ok())
             .collect();
-        assert_eq!(widths.len(), 3);
-        assert!(widths.is_sorted() && widths[2] < WIDTH - RIGHT - LABELS, "{widths:?}");
+        assert_eq!(places.len(), 3);
+        assert!(places.is_sorted() && places[2] < WIDTH - RIGHT, "{places:?}");
         assert!(svg.ends_with("</svg>\n"));
     }
 
