@@ -1,4 +1,4 @@
-//! The members that a shard has of each feed, and the delivery of an event to them: the hot path.
+//! The members that a shard has of each feed, and what queues a result for one of them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,12 +11,12 @@ use super::operation::{Member, Operation, Slot};
 use super::outbox::{Full, Limits, Outbox, Run, Shared};
 use super::results::Results;
 use super::rings::Rings;
+use super::runs::Runs;
 use super::shard::Shard;
 use super::splice::frame_bytes;
 use super::state::{Connection, Key, State};
 use super::timer::Timers;
 use crate::broker::conflate::Offer;
-use crate::broker::delivery::Event;
 use crate::broker::feed::{Feed, FeedId};
 use crate::broker::rules::Overflow;
 use crate::message::cursor::Sequence;
@@ -26,8 +26,8 @@ use crate::websocket::deflate::Deflater;
 /// The members of one feed on this shard.
 #[derive(Debug)]
 pub(super) struct Members {
-    feed: Rc<Feed>,
-    list: Vec<Place>,
+    pub(super) feed: Rc<Feed>,
+    pub(super) list: Vec<Place>,
 }
 
 /// The feeds that a shard has members of, by their numbers: those are used again, so that the
@@ -36,7 +36,7 @@ pub(super) struct Members {
 pub(super) struct Feeds(Vec<Option<Members>>);
 
 impl Feeds {
-    fn get(&self, id: FeedId) -> Option<&Members> {
+    pub(super) fn get(&self, id: FeedId) -> Option<&Members> {
         self.0.get(id.index())?.as_ref()
     }
 
@@ -58,12 +58,13 @@ impl Feeds {
     }
 }
 
+/// One member.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    connection: usize,
-    operation: u32,
+pub(super) struct Place {
+    pub(super) connection: usize,
+    pub(super) operation: u32,
     /// It has seen everything up to here.
-    from: Sequence,
+    pub(super) from: Sequence,
 }
 
 impl State {
@@ -105,35 +106,6 @@ impl State {
         }
         shard.broker.leave(member.feed, shard.id);
     }
-
-    /// Delivers an event to the members that want it, and says to how many.
-    pub(super) fn deliver(&mut self, shard: &Shard, event: &Event) -> u64 {
-        let mut delivered = 0;
-        let now = event.accepted_at;
-        let misfits = &shard.broker.counters().misfits;
-        let (feeds, connections, mut push) = self.split(shard);
-        let mut probe = None;
-        for id in &event.feeds {
-            let Some(members) = feeds.get(*id) else { continue };
-            if !event.passes(&members.feed.select, misfits, &mut probe) {
-                continue;
-            }
-            let (projection, message) = (&members.feed.projection, &event.message);
-            let encode = || shard.broker.encode(&members.feed, message);
-            let result = push.results.get(projection.id, message, event.topic.overflow, encode);
-            for place in &members.list {
-                // Who leaves is taken off the list first, so the connection is always there.
-                if place.from < event.message.cursor.sequence
-                    && let Some(connection) = connections.get_mut(place.connection)
-                {
-                    let is_sent =
-                        push.offer(connection, place.connection, place.operation, &result, now);
-                    delivered += u64::from(is_sent);
-                }
-            }
-        }
-        delivered
-    }
 }
 
 /// The parts of a shard's state that a push needs beside its connection.
@@ -141,6 +113,7 @@ pub(super) struct Push<'a> {
     pub(super) shard: &'a Shard,
     pub(super) rings: &'a mut Rings,
     pub(super) results: &'a mut Results,
+    pub(super) runs: &'a mut Runs,
     pub(super) timers: &'a mut Timers,
     pub(super) dirty: &'a mut Vec<usize>,
     pub(super) slow: &'a mut Vec<usize>,
@@ -228,13 +201,15 @@ impl Push<'_> {
         &mut self,
         connection: &mut Connection,
         index: usize,
-        slot: Slot,
+        operation_index: u32,
         run: &Run,
     ) -> Result<(), Full> {
         let Limits { bytes_max, messages_max } = self.shard.outbox_limits(connection.unsent.len());
         let limits = Limits { bytes_max: bytes_max / 2, messages_max: messages_max / 2 };
         let compression = connection.compression;
-        let operation = connection.operation(slot).ok_or(Full)?;
+        let operation = connection.operations.get(operation_index as usize);
+        let operation = operation.filter(|operation| operation.pace.is_none()).ok_or(Full)?;
+        let slot = Slot { index: operation_index, serial: operation.serial };
         let size = |shared: &Rc<Shared>| {
             bytes_of(&operation.head, shared, compression, &self.shard.deflater)
         };

@@ -5,7 +5,7 @@
 //!
 //! The life of a connection: `server` hands over its socket ([`Shards::open`]); [`shard`] reads
 //! into one buffer for all; [`receive`] makes messages of it and [`act`] does what the protocol
-//! asks; [`subscribe`] brings a subscription to its feed and [`member`] delivers; [`flush`] writes
+//! asks; [`subscribe`] brings a subscription to its feed and [`deliver`] delivers; [`flush`] writes
 //! each socket that has something once; [`close`] ends it, both ways and in time. [`change`] brings
 //! other limits and types to those that are open. [`fault`] is for what must not happen.
 
@@ -14,6 +14,7 @@ mod answer;
 mod change;
 mod close;
 mod compress;
+mod deliver;
 mod fault;
 mod flush;
 mod member;

@@ -144,7 +144,7 @@ impl Shard {
             results.get(feed.projection.id, message, Overflow::Disconnect, encode)
         });
         let pushed = self.with_push(state, key, slot, |push, connection| {
-            push.push_run(connection, key.index, slot, &run).is_ok()
+            push.push_run(connection, key.index, slot.index, &run).is_ok()
         });
         pushed.then_some(run.len())
     }

@@ -1,6 +1,7 @@
-//! Runs of results that a shard has at hand: those who come back together after an interruption
-//! have missed the same messages, and get them as one.
+//! Runs of results that a shard has at hand: members of a feed get events that came together as
+//! one, and those who come back after an interruption what they all have missed.
 
+use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::results::is_same;
 use crate::broker::feed::ProjectionId;
 use crate::message::Message;
 
-/// Fewer messages go one by one.
+/// Of a log that is read, fewer messages go one by one.
 pub(super) const FEW: usize = 8;
 
 /// Runs at hand; a power of two. One takes the place of another that falls on the same.
@@ -30,10 +31,10 @@ pub(super) struct Runs(Vec<Option<(ProjectionId, Run)>>);
 impl Runs {
     /// A run of the first of these messages, of which there is one at least: the one at hand if it
     /// has as many of them as a new one would, or half of them.
-    pub(super) fn get(
+    pub(super) fn get<M: Borrow<Arc<Message>>>(
         &mut self,
         projection: ProjectionId,
-        messages: &[Arc<Message>],
+        messages: &[M],
         mut result: impl FnMut(&Arc<Message>) -> Rc<Shared>,
     ) -> Run {
         if self.0.is_empty() {
@@ -53,15 +54,17 @@ impl Runs {
             bytes += weight(shared);
             is_within
         };
-        let run: Run = messages.iter().map(&mut result).take_while(is_within).collect();
+        let results = messages.iter().map(|message| result(message.borrow()));
+        let run: Run = results.take_while(is_within).collect();
         *slot = (bytes < 2 * BYTES_MAX).then(|| (projection, run.clone()));
         run
     }
 }
 
-fn begins_with(messages: &[Arc<Message>], run: &Run) -> bool {
+fn begins_with<M: Borrow<Arc<Message>>>(messages: &[M], run: &Run) -> bool {
     run.len() <= messages.len()
         && run.iter().zip(messages).all(|(shared, message)| {
+            let message = message.borrow();
             Arc::ptr_eq(&shared.message, message) || is_same(&shared.message, message)
         })
 }
@@ -74,8 +77,8 @@ fn weight(shared: &Rc<Shared>) -> usize {
     shared.encoded.bytes().len().max(shared.message.payload.as_str().len())
 }
 
-fn slot(projection: ProjectionId, messages: &[Arc<Message>]) -> usize {
-    let first = messages.first().map(|message| message.cursor.sequence.0);
+fn slot<M: Borrow<Arc<Message>>>(projection: ProjectionId, messages: &[M]) -> usize {
+    let first = messages.first().map(|message| message.borrow().cursor.sequence.0);
     let mut hasher = FxHasher::default();
     (projection, first).hash(&mut hasher);
     usize::try_from(hasher.finish() % SLOTS as u64).unwrap_or(0)

@@ -149,9 +149,7 @@ impl Shard {
         let mut state = self.state.borrow_mut();
         let counters = self.broker.counters();
         let mut delivered = [0_u64; EVENTS_PER_FLUSH];
-        for (event, delivered) in events.iter().zip(&mut delivered) {
-            *delivered = state.deliver(self, event);
-        }
+        state.deliver(self, events, &mut delivered);
         self.delivered_upto.set(events.last().map(|event| event.message.cursor));
         self.close_slow(&mut state);
         self.flush(&mut state);

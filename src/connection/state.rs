@@ -45,7 +45,7 @@ pub(super) struct State {
     pub(super) rings: Rings,
     /// Results that several members may want.
     pub(super) results: Results,
-    /// Results that several who catch up may want after each other.
+    /// Results that many members want after each other.
     pub(super) runs: Runs,
     pub(super) timers: Timers,
     /// Catch-ups that what is being read has asked for.
@@ -128,6 +128,7 @@ impl State {
             shard,
             rings: &mut self.rings,
             results: &mut self.results,
+            runs: &mut self.runs,
             timers: &mut self.timers,
             dirty: &mut self.dirty,
             slow: &mut self.slow,
