@@ -198,8 +198,13 @@ pub(crate) const BARS: &[Bar] = &[
                 figure: |round| spread(round, [3, 4, 5], CPU),
             },
             Check {
-                what: "CPU / bare single write, 50,000 deliveries/s: highest / lowest",
+                what: "CPU / bare single write, 50,000 deliveries/s: rise with subscribers",
                 limit: AtMost(1.15),
+                figure: |round| rise(round, [0, 1, 2], RATIO),
+            },
+            Check {
+                what: "CPU / bare single write, 50,000 deliveries/s: highest / lowest",
+                limit: Reported,
                 figure: |round| spread(round, [0, 1, 2], RATIO),
             },
             Check {
@@ -340,12 +345,21 @@ fn growth(round: &Round, queue: &str) -> Option<f64> {
 }
 
 fn spread(round: &Round, commands: [usize; 3], pointer: &str) -> Option<f64> {
-    let mut costs = Vec::new();
-    for command in commands {
-        costs.push(round.at(command, pointer)?);
-    }
+    let mut costs = costs(round, commands, pointer)?;
     costs.sort_by(f64::total_cmp);
-    Some(costs.last()? / costs.first()?)
+    Some(costs[2] / costs[0])
+}
+
+/// The most by which one is more than one before it; below 1 if each is less.
+fn rise(round: &Round, commands: [usize; 3], pointer: &str) -> Option<f64> {
+    let [few, more, most] = costs(round, commands, pointer)?;
+    Some((more / few).max(most / few).max(most / more))
+}
+
+fn costs(round: &Round, commands: [usize; 3], pointer: &str) -> Option<[f64; 3]> {
+    let [first, second, third] = commands;
+    let cost = |command| round.at(command, pointer);
+    Some([cost(first)?, cost(second)?, cost(third)?])
 }
 
 fn count(round: &Round, counted: fn(&Value) -> bool) -> Option<f64> {

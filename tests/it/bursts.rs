@@ -37,6 +37,46 @@ async fn a_subscriber_that_reads_survives_a_burst_beyond_its_outbox() {
     }
 }
 
+/// Events that come together are delivered together where their feeds are the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_at_once_reaches_each_subscription_in_its_order() {
+    const MESSAGES: u64 = 200;
+    /// Arguments of a subscription, and which messages it wants.
+    type Wish = (&'static str, fn(u64) -> bool);
+    const WISHES: [Wish; 6] = [
+        ("topics: \"at.once.>\"", |_| true),
+        ("topics: \"at.once.b\"", |n| n % 10 == 9),
+        ("topics: \"at.once.*\", where: {path: \"/n\", gt: 50}", |n| n > 50),
+        ("topics: [\"at.once.a\", \"other\"], where: {path: \"/even\", eq: true}", |n| {
+            n % 10 != 9 && n % 2 == 0
+        }),
+        ("topics: \"at.once.*\", maxPerSecond: 1000000", |_| true),
+        ("topics: \"at.once.*\", after: \"earliest\"", |_| true),
+    ];
+    let broker = Broker::start();
+    let mut peer = broker.peer().await;
+    let mut ids = Vec::new();
+    for (wish, _) in WISHES {
+        ids.push(peer.follow(wish).await);
+    }
+    peer.settle().await;
+    let item = |n: u64| {
+        let topic = if n % 10 == 9 { "at.once.b" } else { "at.once.a" };
+        // Of keys that come once, pace holds nothing back.
+        let payload = json!({"n": n, "even": n % 2 == 0});
+        json!({"topic": topic, "key": n.to_string(), "payload": payload})
+    };
+    let items: Vec<Value> = (0..MESSAGES).map(item).collect();
+    let query = "mutation ($m: [PublishInput!]!) { publishMany(messages: $m) { cursor } }";
+    broker.peer().await.ask(query, json!({"m": items})).await;
+    for (id, (wish, is_wanted)) in ids.iter().zip(WISHES) {
+        for n in (0..MESSAGES).filter(|n| is_wanted(*n)) {
+            assert_eq!(peer.next_message(id).await["payload"]["n"], n, "{wish}");
+        }
+    }
+    assert_eq!(peer.unheard(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_resumes_far_behind_is_served_at_its_own_pace() {
     const MESSAGES: usize = 3_000;
