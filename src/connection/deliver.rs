@@ -52,23 +52,22 @@ impl State {
         for id in &first.feeds {
             let Some(members) = feeds.get(*id) else { continue };
             let asked = events.iter().zip(&mut probes).enumerate();
-            let mut wanted: SmallVec<[usize; 32]> = asked
+            let wanted: SmallVec<[usize; 32]> = asked
                 .filter_map(|(index, (event, probe))| {
                     event.passes(&members.feed.select, misfits, probe).then_some(index)
                 })
                 .collect();
-            let mut wanted = &mut wanted[..];
-            while let [index, ..] = *wanted {
-                let taken = if wanted.len() > 1 {
-                    let run = push.run(members, events, wanted);
-                    push.deliver_run(members, connections, &run, (events, wanted), delivered);
+            let mut left = &wanted[..];
+            while let [index, ..] = *left {
+                let taken = if left.len() > 1 {
+                    let run = push.run(members, events, left);
+                    push.deliver_run(members, connections, &run, (events, left), delivered);
                     run.len()
                 } else {
-                    let event = &events[index];
-                    delivered[index] += push.deliver_one(members, connections, event);
+                    delivered[index] += push.deliver_one(members, connections, &events[index]);
                     1
                 };
-                wanted = &mut wanted[taken..];
+                left = &left[taken..];
             }
         }
     }

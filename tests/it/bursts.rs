@@ -63,7 +63,7 @@ async fn what_comes_at_once_reaches_each_subscription_in_its_order() {
     let item = |n: u64| {
         let topic = if n % 10 == 9 { "at.once.b" } else { "at.once.a" };
         // Of keys that come once, pace holds nothing back.
-        let payload = json!({"n": n, "even": n % 2 == 0});
+        let payload = json!({"n": n, "even": n.is_multiple_of(2)});
         json!({"topic": topic, "key": n.to_string(), "payload": payload})
     };
     let items: Vec<Value> = (0..MESSAGES).map(item).collect();
