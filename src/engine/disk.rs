@@ -41,6 +41,8 @@ use self::mark::Mark;
 use self::readers::Readers;
 use self::record::LogRecord;
 use self::store::{Store, StoreError};
+#[cfg(test)]
+pub(in crate::engine) use self::volatile::PLACES_AHEAD;
 use self::writer::{Chores, Writer, unavailable};
 use super::histogram::{Histogram, HistogramSnapshot};
 use super::retention::Retention;

@@ -17,7 +17,7 @@ pub(super) struct Reserved {
 const VOLATILE: TopicId = 1 << 63;
 
 /// Places that are reserved at once: one write for so many messages. Tests reach their end.
-const PLACES_AHEAD: u64 = if cfg!(test) { 5 } else { 1 << 16 };
+pub(in crate::engine) const PLACES_AHEAD: u64 = if cfg!(test) { 5 } else { 1 << 16 };
 
 /// Is this the number of a topic that is never written to disk?
 pub(super) fn is_volatile(topic: TopicId) -> bool {

@@ -1,6 +1,7 @@
 //! What a restart, or another rule, costs topics that are not for the disk.
 
 use super::{Entry, Fate, Naive};
+use crate::engine::disk::PLACES_AHEAD;
 use crate::message::filter::Filters;
 use crate::message::topic::Topic;
 
@@ -16,7 +17,7 @@ impl Naive {
     }
 
     /// Another process goes on with the log, which has no message of volatile topics. After a
-    /// process that was killed it may begin at a later head.
+    /// process that was killed it may begin at a later `head`, which is 0 after any other.
     pub(in crate::engine::model) fn restart(&mut self, head: u64) {
         assert!(self.newest_volatile > 0 || head <= self.head(), "places are given one by one");
         for sequence in self.head() + 1..=head {
@@ -33,7 +34,11 @@ impl Naive {
         }
         self.uses.retain(|used| used.is_durable);
         self.remembered.retain(|(topic, _)| !is_volatile(topic));
-        self.nameless = self.newest_volatile;
+        // Who was killed knows of volatile places only how many it had made sure of.
+        self.nameless = match self.newest_volatile {
+            newest if newest > 0 && head > 0 => head.min(newest + PLACES_AHEAD),
+            newest => newest,
+        };
     }
 
     /// A place that no message has.
