@@ -6,8 +6,8 @@ use std::fmt::Write;
 use crate::roster::Peer;
 use crate::rounds::{Mode, Outcome, Results};
 
-const WIDTH: f64 = 860.0;
-const LABELS: f64 = 285.0;
+const WIDTH: f64 = 920.0;
+const LABELS: f64 = 345.0;
 /// For the figure behind the last point.
 const RIGHT: f64 = 60.0;
 const HEAD: f64 = 72.0;
